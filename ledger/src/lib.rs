@@ -1,0 +1,10 @@
+//! What may be said of each message, and on what evidence.
+//!
+//! Pure: no runtime, no engine, no Kafka client. A run leaves a directory of journals and events;
+//! everything that lossproof says about messages is computed here from those, so that a stored run
+//! can be judged again and the same evidence always gives the same answer.
+
+pub mod category;
+pub mod clock;
+pub mod event;
+pub mod record;

@@ -1,0 +1,279 @@
+//! An experiment as validated: what the runner works from, with no YAML left in it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A place in a file, for messages that a person can follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file as the user named it, or `builtin:NAME`.
+    pub file: String,
+    /// Line, from 1.
+    pub line: u64,
+    /// Column, from 1.
+    pub column: u64,
+}
+
+/// A value that remembers where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub at: Place,
+}
+
+/// A whole experiment.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// Short name, `[a-z0-9-]+`, used in paths and topic names.
+    pub name: String,
+    /// One or two sentences.
+    pub summary: String,
+    /// The file it came from.
+    pub file: PathBuf,
+    /// The cluster it needs.
+    pub cluster: ClusterSpec,
+    /// What is offered, and for how long.
+    pub workload: Workload,
+    /// In the order of the file; at least one.
+    pub profiles: Vec<Profile>,
+    /// In the order of the file.
+    pub faults: Vec<FaultSpec>,
+    /// Else the run is inconclusive.
+    pub must_show: Vec<Expectation>,
+    /// Else the run has failed.
+    pub must_hold: Vec<Expectation>,
+    /// Messages in flight or acknowledged in the fault windows that each named profile needs.
+    pub min_exposure: Vec<(String, u64)>,
+    /// The experiment with every `extends` and default resolved, as YAML that reads back to the same.
+    pub resolved: String,
+}
+
+/// The cluster an experiment needs. Equal specs may share one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterSpec {
+    /// Name of the compose definition; `three-brokers` is the one there is.
+    pub definition: String,
+    /// Broker options on top of the definition's.
+    pub broker_config: Vec<(String, String)>,
+    /// Size of each broker's data volume in bytes.
+    pub disk_bytes: u64,
+}
+
+/// What is offered, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// Messages a second for each profile, over all its partitions.
+    pub rate_per_s: f64,
+    /// Payload size in bytes, the identity included.
+    pub payload_bytes: usize,
+    /// Undisturbed time before the schedule's zero.
+    pub warm_up: Duration,
+    /// Undisturbed time after recovery.
+    pub after_recovery: Duration,
+    /// Limit for the whole experiment from warm-up to the end of the audit.
+    pub max: Duration,
+}
+
+/// A named client behaviour: producer, consumer and topic.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// `[a-z0-9-]+`.
+    pub name: String,
+    /// One sentence, for tables and lists.
+    pub summary: String,
+    /// Its topic.
+    pub topic: TopicSpec,
+    /// Its producer.
+    pub producer: ProducerSpec,
+    /// Its consumer group.
+    pub consumer: ConsumerSpec,
+}
+
+/// A topic as it is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Replicas of each.
+    pub replication_factor: i32,
+    /// Topic configuration, passed to the broker verbatim.
+    pub config: Vec<(String, String)>,
+}
+
+/// librdkafka options, verbatim, with their places (key's place).
+pub type Options = Vec<(Located<String>, String)>;
+
+/// What a producer does.
+#[derive(Debug, Clone)]
+pub struct ProducerSpec {
+    /// librdkafka's.
+    pub options: Options,
+    /// What happens to a message that the client's full queue refuses.
+    pub on_queue_full: OnQueueFull,
+}
+
+/// What happens to a message that the client's full queue refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnQueueFull {
+    /// It is dropped, and counts as unsent.
+    Drop,
+    /// The producer waits for room.
+    Block,
+}
+
+/// What a consumer group does.
+#[derive(Debug, Clone)]
+pub struct ConsumerSpec {
+    /// librdkafka's.
+    pub options: Options,
+    /// Member processes of the group.
+    pub members: u16,
+    /// When offsets are committed.
+    pub commit: Commit,
+}
+
+/// When offsets are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// By librdkafka in the background, as soon as a record was handed out.
+    Auto,
+    /// Synchronously, after processing, at least every 100 ms and at revocation and close.
+    AfterSync,
+}
+
+/// One fault of the schedule.
+#[derive(Debug, Clone)]
+pub struct FaultSpec {
+    /// From the end of warm-up.
+    pub at: Duration,
+    /// How long it is held before it is healed; none where the kind ends by itself.
+    pub held: Option<Duration>,
+    /// What is done.
+    pub kind: FaultKind,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// What a fault does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultKind {
+    /// SIGKILL to the broker process; `held` is how long it stays down.
+    Kill {
+        /// Whom.
+        target: Selector,
+    },
+    /// Graceful stop and start, one broker after another.
+    Restart {
+        /// Whom, in this order.
+        target: Selector,
+        /// Whether full in-sync replicas are awaited between two brokers.
+        wait: RestartWait,
+    },
+    /// Packets between `isolate` and `from` are dropped, in both directions.
+    Partition {
+        /// Which broker is cut off.
+        isolate: Selector,
+        /// From whom.
+        from: Peers,
+        /// On which ports.
+        ports: Vec<u16>,
+        /// The listeners' names behind the ports, where they were given by name.
+        listeners: Vec<Listener>,
+    },
+    /// The broker's data volume is filled to the last byte.
+    DiskFill {
+        /// Whose.
+        target: Selector,
+    },
+}
+
+/// What is awaited between two restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartWait {
+    /// All replicas of all topics in sync, as a managed patch does.
+    InSync,
+    /// Nothing but the broker's own start.
+    None,
+}
+
+/// The other side of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// All other brokers.
+    Brokers,
+    /// All clients.
+    Clients,
+}
+
+/// A broker's listeners; each has a port of its own so that a fault can pick one kind of traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// CLIENT, port 9092.
+    Client,
+    /// CONTROLLER, port 9093.
+    Controller,
+    /// REPL, port 9094.
+    Replication,
+}
+
+impl Listener {
+    /// The listener's port in every broker.
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Client => 9092,
+            Self::Controller => 9093,
+            Self::Replication => 9094,
+        }
+    }
+}
+
+/// Port of the HARNESS listener, which no fault may cut: it must not blind the audit.
+pub const HARNESS_PORT: u16 = 9095;
+
+/// Which broker a fault hits; resolved when it fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selector {
+    /// By id, 1 to 3.
+    Broker(i32),
+    /// Leader of that partition of each profile's topic.
+    LeaderOf(i32),
+    /// Followers of that partition.
+    FollowersOf(i32),
+    /// The active KRaft controller.
+    Controller,
+    /// Every broker, by id.
+    All,
+}
+
+/// A promise about one metric of one profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    /// The profile.
+    pub profile: String,
+    /// A count of `report.json`, `unavailable` or `resumed_within`.
+    pub metric: String,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// The bound; milliseconds for times.
+    pub bound: u64,
+    /// Where it stands in the file.
+    pub at: Place,
+}
+
+/// How a metric is compared with its bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `=`
+    Equal,
+    /// `>=`
+    AtLeast,
+    /// `>`
+    MoreThan,
+    /// `<=`
+    AtMost,
+    /// `<`
+    LessThan,
+}

@@ -1,0 +1,3 @@
+//! lossproof: chaos testing for Apache Kafka that accounts for every message.
+
+fn main() {}
