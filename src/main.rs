@@ -1,3 +1,7 @@
 //! lossproof: chaos testing for Apache Kafka that accounts for every message.
 
+mod cluster;
+mod exit;
+mod experiment;
+
 fn main() {}

@@ -16,10 +16,12 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/common.sh"
 registry_base=debian:bookworm-slim
 own_base=lossproof/base:1
+# To be raised when a change in this script alone makes another image.
+recipe=1
 
-# A hash of the files that an image is made of, and of their modes.
+# A hash of what an image is made of: names, modes and contents of its files, and the recipe.
 hash_of() {
-  local files=(build.sh base-packages)
+  local files=(base-packages)
   case $1 in
     base) ;;
     sidecar) files+=(sidecar.Dockerfile) ;;
@@ -28,7 +30,7 @@ hash_of() {
   esac
   # The inner shell expands $1.
   # shellcheck disable=SC2016
-  (cd "$here" && find "${files[@]}" -type f -print0 | LC_ALL=C sort -z \
+  (cd "$here" && echo "$recipe" && find "${files[@]}" -type f -print0 | LC_ALL=C sort -z \
     | xargs -0 -n 1 sh -c 'echo "$1"; if [ -x "$1" ]; then echo executable; fi; cat "$1"' _) | digest
 }
 
