@@ -51,7 +51,8 @@ ensure_engine() {
     local context
     context=$(docker context show 2>/dev/null || echo default)
     [[ $context == default ]] || die "no engine answers in the docker context $context; start it, or: docker context use default"
-    if docker info 2>&1 | grep -qi 'permission denied'; then
+    # Not in a pipe: docker's own failure would be the pipe's.
+    if grep -qi 'permission denied' <<<"$(docker info 2>&1)"; then
       die 'a Docker engine runs here, but not for this user; join the group docker (sudo usermod -aG docker NAME) and log in again'
     fi
   fi
@@ -87,10 +88,11 @@ start_engine() {
   done
 }
 
-# True if the process in pid file $1 lives and is a $2.
+# True if the process in pid file $1 lives and is a $2. A zombie keeps its name, but not its command line.
 pid_file_is_live() {
   local pid
-  pid=$(cat "$1" 2>/dev/null) && [[ $pid =~ ^[0-9]+$ && $(cat "/proc/$pid/comm" 2>/dev/null) == "$2" ]]
+  pid=$(cat "$1" 2>/dev/null) && [[ $pid =~ ^[0-9]+$ && $(cat "/proc/$pid/comm" 2>/dev/null) == "$2" ]] \
+    && [[ -n $(tr -d '\0' <"/proc/$pid/cmdline") ]]
 }
 
 # An engine that was killed leaves pid files. Once another process has got the number, dockerd takes
