@@ -207,6 +207,13 @@ pub enum EventKind {
         /// What heals it, one sentence.
         undo: String,
     },
+    /// A fault that takes several steps has done one.
+    FaultStep {
+        /// Index of the fault.
+        fault: usize,
+        /// One sentence.
+        text: String,
+    },
     /// A fault was applied. Its time is the interval from `called_at` to the event's own time, the proof.
     FaultInjected {
         /// Index of the fault.

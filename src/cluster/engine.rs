@@ -222,6 +222,15 @@ impl Engine {
         self.log(container, LogsOptionsBuilder::new().stdout(true).stderr(true).build()).await
     }
 
+    /// What a container wrote since a moment, in seconds of Unix time.
+    ///
+    /// # Errors
+    /// When the engine does not give it.
+    pub async fn log_since(&self, container: &str, unix_s: i64) -> Result<String> {
+        let since = i32::try_from(unix_s).context("a time beyond 2038")?;
+        self.log(container, LogsOptionsBuilder::new().stdout(true).stderr(true).since(since).build()).await
+    }
+
     async fn log(&self, container: &str, options: bollard::query_parameters::LogsOptions) -> Result<String> {
         let mut stream = self.docker.logs(container, Some(options));
         let mut text = String::new();

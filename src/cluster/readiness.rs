@@ -42,29 +42,38 @@ pub async fn ready(addresses: &[Address], limit: Duration) -> Result<(), NotReac
             .collect(),
         config: Vec::new(),
     };
-    let mut created = false;
-    let mut seen = "the probe topic could not be created".to_owned();
-    while Instant::now() < deadline {
-        if !created {
-            match with_any(addresses, async |wire| wire.create_topic(&probe).await).await {
-                Ok(()) => created = true,
-                // An earlier try may have been answered late, and done its work.
-                Err(error) if format!("{error:#}").contains("already exists") => created = true,
-                Err(error) => seen = format!("the probe topic could not be created: {error:#}"),
+    until(deadline, limit, async || {
+        match with_any(addresses, async |wire| wire.create_topic(&probe).await).await {
+            // An earlier try may have been answered late, and done its work.
+            Err(error) if !format!("{error:#}").contains("already exists") => {
+                Some(format!("the probe topic could not be created: {error:#}"))
             }
+            _ => None,
         }
-        if created {
-            match probe_in_sync(addresses, ids.len()).await {
-                None => {
-                    with_any(addresses, async |wire| wire.delete_topic(PROBE_TOPIC).await).await.ok();
-                    return Ok(());
-                }
-                Some(state) => seen = state,
-            }
+    })
+    .await?;
+    until(deadline, limit, async || probe_in_sync(addresses, ids.len()).await).await?;
+    with_any(addresses, async |wire| wire.delete_topic(PROBE_TOPIC).await).await.ok();
+    until(deadline, limit, async || match probe_in_sync(addresses, 0).await {
+        Some(state) => Some(format!("the probe topic stays: {state}")),
+        None => None,
+    })
+    .await
+}
+
+/// Looks until nothing is missing any more.
+async fn until(
+    deadline: Instant,
+    waited: Duration,
+    missing: impl AsyncFn() -> Option<String>,
+) -> Result<(), NotReached> {
+    while let Some(seen) = missing().await {
+        if Instant::now() >= deadline {
+            return Err(NotReached { waited, seen, silent: Vec::new() });
         }
         tokio::time::sleep(POLL_EVERY).await;
     }
-    Err(NotReached { waited: limit, seen, silent: Vec::new() })
+    Ok(())
 }
 
 async fn probe_in_sync(addresses: &[Address], partitions: usize) -> Option<String> {
@@ -73,10 +82,10 @@ async fn probe_in_sync(addresses: &[Address], partitions: usize) -> Option<Strin
         return Some(format!("broker {id} does not answer"));
     }
     for (id, view) in views {
-        let sound =
-            view.partitions.iter().filter(|partition| partition.topic == PROBE_TOPIC && partition.is_sound()).count();
-        if sound != partitions {
-            return Some(format!("broker {id} sees {sound} of {partitions} partitions of the probe topic in sync"));
+        let probes: Vec<_> = view.partitions.iter().filter(|partition| partition.topic == PROBE_TOPIC).collect();
+        let sound = probes.iter().filter(|partition| partition.is_sound()).count();
+        if sound != partitions || probes.len() != partitions {
+            return Some(format!("broker {id} sees {sound} of {} partitions of the probe topic in sync", probes.len()));
         }
     }
     None
