@@ -174,16 +174,18 @@ ensure_kafka_image() {
   if is_current "$kafka_image" kafka; then
     return
   fi
-  # An outdated one of our own is built anew: it was built for want of a registry.
-  if ! built_from "$kafka_image" >/dev/null; then
+  # An outdated one of our own is not pulled but built anew: it was built for want of a registry.
+  if built_from "$kafka_image" >/dev/null; then
+    say "the files that $kafka_image was built from have changed"
+  else
     say "pulling $kafka_image"
     if bounded 600 docker pull -q "$kafka_image" >/dev/null 2>&1; then
       return
     fi
+    say "$kafka_image cannot be pulled"
   fi
   [[ $kafka_image =~ ^(docker\.io/)?apache/kafka:([0-9]+\.[0-9]+\.[0-9]+)$ ]] \
-    || die "the image $kafka_image cannot be pulled, and only apache/kafka:<version> can be built here"
-  say "$kafka_image cannot be pulled, or the files it was built from have changed; building it"
+    || die "only apache/kafka:<version> can be built here; pull or load $kafka_image, or choose another KAFKA_IMAGE"
   "$here/image/build.sh" kafka "$kafka_image" "${BASH_REMATCH[2]}"
 }
 
