@@ -1,0 +1,136 @@
+//! People's view of a run: lines as things happen, and the account at the end.
+//!
+//! On a terminal, lines scroll by above a foot that is drawn over again (`bars`). Anywhere else, and
+//! under CI, NO_COLOR or TERM=dumb, every line stays as written and counts come every five seconds.
+
+mod bars;
+mod narrate;
+mod out;
+mod tally;
+mod words;
+
+use std::io;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use indicatif::ProgressDrawTarget;
+use lossproof_ledger::event::{Event, EventKind};
+use owo_colors::Stream;
+
+use bars::Bars;
+use narrate::Narrator;
+use out::{Out, Style, Tone, may_redraw};
+use tally::Tally;
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// `live` on a terminal, `plain` elsewhere.
+    #[default]
+    Auto,
+    /// Lines above a foot that is drawn over again. `plain` where that is not possible.
+    Live,
+    /// Lines that stay as written.
+    Plain,
+    /// `report.json` on standard output, all else on standard error.
+    Json,
+}
+
+/// Between two progress lines of plain output.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows events as they come, and reports at the end. Never fails: output that nobody reads any
+/// more is dropped.
+pub struct Terminal {
+    out: Out,
+    style: Style,
+    bars: Option<Bars>,
+    narrator: Narrator,
+    tally: Tally,
+    last_progress: Duration,
+}
+
+impl Terminal {
+    /// A terminal on the process' own streams.
+    #[must_use]
+    pub fn new(output: Output) -> Self {
+        let stream = match output {
+            Output::Json => Stream::Stderr,
+            Output::Auto | Output::Live | Output::Plain => Stream::Stdout,
+        };
+        let (sink, target): (Box<dyn io::Write + Send>, _) = match stream {
+            Stream::Stdout => (Box::new(io::stdout()), ProgressDrawTarget::stdout()),
+            Stream::Stderr => (Box::new(io::stderr()), ProgressDrawTarget::stderr()),
+        };
+        let live = match output {
+            Output::Plain => false,
+            Output::Live => !target.is_hidden(),
+            Output::Auto | Output::Json => may_redraw(stream),
+        };
+        Self {
+            bars: live.then(|| Bars::new(target)),
+            ..Self::plain(sink, Style::of(stream))
+        }
+    }
+
+    fn plain(sink: Box<dyn io::Write + Send>, style: Style) -> Self {
+        Self {
+            out: Out::new(sink),
+            style,
+            bars: None,
+            narrator: Narrator::default(),
+            tally: Tally::default(),
+            last_progress: Duration::ZERO,
+        }
+    }
+
+    /// Shows one event.
+    pub fn event(&mut self, event: &Event) {
+        let line = self.narrator.tell(event);
+        let since_start = self.narrator.since_start(event);
+        match &event.kind {
+            EventKind::RunStarted { .. } => {
+                self.tally = Tally::default();
+                self.last_progress = Duration::ZERO;
+            }
+            EventKind::ClientProgress { client, progress } => self.tally.update(client, progress),
+            EventKind::ClientEnded { client, .. } => self.tally.ended(client),
+            _ => {}
+        }
+        if let Some(line) = line {
+            self.line(since_start, line.tone, &line.text);
+        }
+        match &mut self.bars {
+            Some(bars) => bars.event(event, &self.narrator, &self.tally),
+            None => self.progress(event, since_start),
+        }
+    }
+
+    fn progress(&mut self, event: &Event, since_start: Duration) {
+        let counted = matches!(event.kind, EventKind::ClientProgress { .. });
+        if !counted || since_start.saturating_sub(self.last_progress) < PROGRESS_EVERY {
+            return;
+        }
+        self.last_progress = since_start;
+        for (profile, sums) in self.tally.profiles() {
+            let text = format!(
+                "{} {profile}: {}",
+                words::offset(since_start),
+                sums.sentence()
+            );
+            self.out.line(&self.style.paint(Tone::Faint, &text));
+        }
+    }
+
+    fn line(&mut self, since_start: Duration, tone: Tone, text: &str) {
+        let time = self.style.paint(Tone::Faint, &words::offset(since_start));
+        let line = format!("{time} {}", self.style.paint(tone, text));
+        match &self.bars {
+            Some(bars) => bars.line(&line),
+            None => self.out.line(&line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
