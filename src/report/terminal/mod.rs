@@ -4,15 +4,21 @@
 //! under CI, NO_COLOR or TERM=dumb, every line stays as written and counts come every five seconds.
 
 mod bars;
+mod closing;
+mod counts;
+mod grid;
 mod narrate;
 mod out;
+mod summary;
 mod tally;
 mod words;
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use comfy_table::Table;
 use indicatif::ProgressDrawTarget;
 use lossproof_ledger::event::{Event, EventKind};
 use owo_colors::Stream;
@@ -20,7 +26,10 @@ use owo_colors::Stream;
 use bars::Bars;
 use narrate::Narrator;
 use out::{Out, Style, Tone, may_redraw};
+pub use summary::Summary;
 use tally::Tally;
+
+use super::model::Report;
 
 /// How a run is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -36,6 +45,9 @@ pub enum Output {
     Json,
 }
 
+/// Columns where the terminal's own number is not known, or said to be 0 as some pseudo-terminals do.
+const WIDTH: u16 = 100;
+
 /// Between two progress lines of plain output.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
@@ -43,7 +55,10 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// more is dropped.
 pub struct Terminal {
     out: Out,
+    /// Where `report.json` goes, if it is asked for.
+    json: Option<Out>,
     style: Style,
+    width: u16,
     bars: Option<Bars>,
     narrator: Narrator,
     tally: Tally,
@@ -69,6 +84,8 @@ impl Terminal {
         };
         Self {
             bars: live.then(|| Bars::new(target)),
+            json: (output == Output::Json).then(|| Out::new(Box::new(io::stdout()))),
+            width: width(stream),
             ..Self::plain(sink, Style::of(stream))
         }
     }
@@ -76,7 +93,9 @@ impl Terminal {
     fn plain(sink: Box<dyn io::Write + Send>, style: Style) -> Self {
         Self {
             out: Out::new(sink),
+            json: None,
             style,
+            width: WIDTH,
             bars: None,
             narrator: Narrator::default(),
             tally: Tally::default(),
@@ -106,6 +125,31 @@ impl Terminal {
         }
     }
 
+    /// Shows the account of a judged run.
+    pub fn report(&mut self, report: &Report, run_dir: &Path) {
+        if let Some(bars) = &mut self.bars {
+            bars.clear();
+        }
+        self.out.line("");
+        self.out
+            .line(&counts::table(report, self.style, self.width));
+        for line in closing::lines(report, run_dir, self.style) {
+            self.out.line(&line);
+        }
+        if let Some(json) = &mut self.json
+            && let Ok(bytes) = report.to_json()
+        {
+            json.bytes(&bytes);
+        }
+    }
+
+    /// Shows how several experiments ended.
+    pub fn summary(&mut self, experiments: &[Summary<'_>]) {
+        self.out.line("");
+        self.out
+            .line(&summary::table(experiments, self.style, self.width));
+    }
+
     fn progress(&mut self, event: &Event, since_start: Duration) {
         let counted = matches!(event.kind, EventKind::ClientProgress { .. });
         if !counted || since_start.saturating_sub(self.last_progress) < PROGRESS_EVERY {
@@ -130,6 +174,15 @@ impl Terminal {
             None => self.out.line(&line),
         }
     }
+}
+
+/// Columns of the stream's terminal.
+fn width(stream: Stream) -> u16 {
+    let mut table = Table::new();
+    if matches!(stream, Stream::Stderr) {
+        table.use_stderr();
+    }
+    table.width().filter(|width| *width > 0).unwrap_or(WIDTH)
 }
 
 #[cfg(test)]

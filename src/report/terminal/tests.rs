@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{ClientId, Event, EventKind, Phase, Progress, Proof, Role};
 
+use lossproof_ledger::verdict::Verdict;
+
+use super::super::sample;
 use super::*;
 
 /// A sink whose content can be looked at.
@@ -224,4 +227,92 @@ fn a_fault_without_proof_is_never_said_to_be_injected() {
         text,
         "+0.0s fault 1 not proven to be injected: no packet was dropped on port 9999\n"
     );
+}
+
+fn closed(style: Style, report: &Report) -> String {
+    let page = Page::default();
+    let mut terminal = Terminal::plain(Box::new(page.clone()), style);
+    terminal.report(report, Path::new("runs/20231114-221320-leader-partition"));
+    page.text()
+}
+
+#[test]
+fn a_report_stands_side_by_side() {
+    insta::assert_snapshot!(closed(Style { colour: false }, &sample::leader_partition()));
+}
+
+#[test]
+fn a_failed_report_names_its_reasons_and_what_could_not_be_measured() {
+    let mut report = sample::leader_partition();
+    report.verdict = Verdict::Fail;
+    report.reasons = vec!["resilient lost 2 messages, and must lose none".to_owned()];
+    report.notes.clear();
+    report.faults[0].target = None;
+    report.faults[0].proof.injected = None;
+    let resilient = &mut report.profiles["resilient"].counts;
+    resilient.unavailable_at_least = true;
+    resilient.ack_latency_ms = None;
+    insta::assert_snapshot!(closed(Style { colour: false }, &report));
+}
+
+#[test]
+fn losses_stand_out_in_colour() {
+    let text = closed(Style { colour: true }, &sample::leader_partition());
+    let lost = text
+        .lines()
+        .find(|line| line.contains("lost in the cluster ("))
+        .unwrap();
+    let red = "\u{1b}[38;5;9m";
+    assert_eq!(
+        lost.matches(red).count(),
+        1,
+        "only the baseline's: {lost:?}"
+    );
+    assert!(lost.find(red) < lost.find("44,155"), "{lost:?}");
+}
+
+#[test]
+fn json_output_is_the_report_and_nothing_else() {
+    let (page, json) = (Page::default(), Page::default());
+    let mut terminal = Terminal {
+        json: Some(Out::new(Box::new(json.clone()))),
+        ..Terminal::plain(Box::new(page.clone()), Style { colour: false })
+    };
+    let report = sample::leader_partition();
+    terminal.report(&report, Path::new("runs/x"));
+    assert_eq!(json.text().into_bytes(), report.to_json().unwrap());
+    assert_eq!(
+        serde_json::from_str::<Report>(&json.text()).unwrap(),
+        report
+    );
+    assert!(page.text().contains("PASS"));
+}
+
+#[test]
+fn several_experiments_are_summed_up() {
+    let passed = sample::leader_partition();
+    let mut other = sample::leader_partition();
+    other.verdict = Verdict::Inconclusive;
+    other.profiles.shift_remove("resilient");
+    other.duration_ms = 125_000;
+    let page = Page::default();
+    let mut terminal = Terminal::plain(Box::new(page.clone()), Style { colour: false });
+    terminal.summary(&[
+        Summary {
+            experiment: "leader-partition",
+            outcome: Ok(&passed),
+            run_dir: Some(Path::new("runs/a")),
+        },
+        Summary {
+            experiment: "sham",
+            outcome: Ok(&other),
+            run_dir: Some(Path::new("runs/b")),
+        },
+        Summary {
+            experiment: "disk-full",
+            outcome: Err("no cluster"),
+            run_dir: None,
+        },
+    ]);
+    insta::assert_snapshot!(page.text());
 }
