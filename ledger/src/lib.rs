@@ -7,4 +7,6 @@
 pub mod category;
 pub mod clock;
 pub mod event;
+pub mod journal;
+pub mod payload;
 pub mod record;

@@ -1,0 +1,129 @@
+//! Unsigned LEB128 and zigzag: small numbers in few bytes.
+
+/// Longest encoding of a `u64`, in bytes.
+pub(super) const MAX_BYTES: usize = 10;
+
+/// Bytes being written, on the stack.
+pub(super) struct Out<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Out<N> {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            len: 0,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    pub(super) fn byte(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    pub(super) fn unsigned(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.byte(value.to_le_bytes()[0] | 0x80);
+            value >>= 7;
+        }
+        self.byte(value.to_le_bytes()[0]);
+    }
+
+    pub(super) fn signed(&mut self, value: i64) {
+        self.unsigned(((value << 1) ^ (value >> 63)).cast_unsigned());
+    }
+}
+
+/// Bytes being read. Every method gives none where the bytes end or make no number.
+pub(super) struct In<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> In<'a> {
+    pub(super) const fn new(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    pub(super) const fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(*first)
+    }
+
+    pub(super) fn unsigned(&mut self) -> Option<u64> {
+        let mut value = 0_u64;
+        for position in 0..MAX_BYTES {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            // The tenth byte has room for one bit.
+            if position == MAX_BYTES - 1 && byte > 1 {
+                return None;
+            }
+            value |= bits << (7 * position);
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    pub(super) fn signed(&mut self) -> Option<i64> {
+        let value = self.unsigned()?;
+        Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+    }
+
+    pub(super) fn u16(&mut self) -> Option<u16> {
+        self.unsigned()?.try_into().ok()
+    }
+
+    pub(super) fn i32(&mut self) -> Option<i32> {
+        self.signed()?.try_into().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn small_numbers_take_one_byte() {
+        for value in [0, 1, -1, 63, -64] {
+            let mut out = Out::<MAX_BYTES>::new();
+            out.signed(value);
+            assert_eq!(out.bytes().len(), 1, "{value}");
+        }
+    }
+
+    #[test]
+    fn an_overlong_number_is_refused() {
+        assert_eq!(In::new(&[0xff; 11]).unsigned(), None);
+        assert_eq!(
+            In::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).unsigned(),
+            None
+        );
+        assert_eq!(In::new(&[0x80]).unsigned(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(unsigned: u64, signed: i64) {
+            let mut out = Out::<{ 2 * MAX_BYTES }>::new();
+            out.unsigned(unsigned);
+            out.signed(signed);
+            let mut read = In::new(out.bytes());
+            prop_assert_eq!(read.unsigned(), Some(unsigned));
+            prop_assert_eq!(read.signed(), Some(signed));
+            prop_assert_eq!(read.left(), 0);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Writing a journal: one thread appends, and the file is right at every instruction.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+
+use crate::record::Record;
+
+use super::entry::{Deltas, MAX_ENTRY_BYTES, encode};
+use super::mapping::Mapping;
+use super::varint::Out;
+use super::{
+    BLOCK_BYTES, BLOCK_CRC_AT, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCKS_AT,
+    COMMITTED_AT, CRC_AT, FIXED_BYTES, Header, JournalError, MAGIC, NEXT_AT, PROFILE_AT,
+    PROFILE_BYTES_MAX, RECORDS_AT, SEAL_CRC_AT, SEALED_AT, Source, VERSION,
+};
+
+/// Blocks that are reserved and mapped at a time.
+const STEP_BLOCKS: u32 = 16;
+const STEP_BYTES: usize = STEP_BLOCKS as usize * BLOCK_BYTES;
+
+/// A journal being written. Dropped without [`seal`](Self::seal), it stays readable, but unsealed.
+pub struct JournalWriter {
+    path: PathBuf,
+    file: File,
+    header: Mapping,
+    step: Mapping,
+    /// The block being filled, from 0.
+    block: u32,
+    /// Where it starts in `step`.
+    block_at: usize,
+    /// Bytes of entries in it.
+    committed: usize,
+    deltas: Deltas,
+    records: u64,
+}
+
+impl JournalWriter {
+    /// Makes the journal `header` names in the folder `dir`, which must exist.
+    ///
+    /// # Errors
+    /// If the file exists, or the file system refuses it or its first reserved megabyte.
+    pub fn create(dir: &Path, header: &Header) -> Result<Self, JournalError> {
+        let path = dir.join(header.file_name());
+        if path.exists() {
+            return Err(JournalError::Exists { path });
+        }
+        let fixed = fixed_words(header)?;
+        // Under another name until the header is whole, so that every `.ljr` can be identified.
+        let unfinished = path.with_extension("unfinished");
+        let io = |doing| {
+            let path = path.clone();
+            move |source| JournalError::Io {
+                doing,
+                path,
+                source,
+            }
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&unfinished)
+            .map_err(io("create"))?;
+        file.write_all(&fixed).map_err(io("write"))?;
+        reserve(&file, 0, BLOCK_BYTES + STEP_BYTES).map_err(io("reserve space for"))?;
+        std::fs::rename(&unfinished, &path).map_err(io("create"))?;
+        let head = Mapping::new(&file, 0, BLOCK_BYTES).map_err(io("map"))?;
+        let step = Mapping::new(&file, block_offset(0), STEP_BYTES).map_err(io("map"))?;
+        if let Source::Producer { stream, .. } = header.source {
+            head.word64(NEXT_AT)
+                .store(stream.first.to_le(), Ordering::Release);
+        }
+        let mut writer = Self {
+            path,
+            file,
+            header: head,
+            step,
+            block: 0,
+            block_at: 0,
+            committed: 0,
+            deltas: Deltas::new(header.run),
+            records: 0,
+        };
+        writer.begin_block();
+        Ok(writer)
+    }
+
+    /// Where the journal is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends a record. When this returns, the record is in the kernel.
+    ///
+    /// # Errors
+    /// If the file system has no room for the next blocks. The journal stays as it was.
+    pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
+        if BLOCK_HEADER_BYTES + self.committed + MAX_ENTRY_BYTES > BLOCK_BYTES {
+            self.next_block()?;
+        }
+        let mut out = Out::new();
+        encode(record, &mut self.deltas, &mut out);
+        let bytes = out.bytes();
+        let at = self.block_at + BLOCK_HEADER_BYTES + self.committed;
+        self.step.write(at, bytes);
+        self.committed += bytes.len();
+        self.store_committed(0);
+        self.records += 1;
+        Ok(())
+    }
+
+    /// Declares that all sequences below `next` were offered. To be called before each `produce()`.
+    pub fn raise_next(&self, next: u64) {
+        self.header
+            .word64(NEXT_AT)
+            .store(next.to_le(), Ordering::Release);
+    }
+
+    /// Closes the journal: its totals are final, and readers can tell that nothing is missing.
+    ///
+    /// # Errors
+    /// If the file can't be cut to its length; the journal is sealed nevertheless.
+    pub fn seal(mut self) -> Result<(), JournalError> {
+        self.seal_block();
+        self.header
+            .word64(RECORDS_AT)
+            .store(self.records.to_le(), Ordering::Relaxed);
+        let crc = self.header.crc32(NEXT_AT, SEAL_CRC_AT - NEXT_AT);
+        self.header
+            .word32(SEAL_CRC_AT)
+            .store(crc.to_le(), Ordering::Relaxed);
+        self.header
+            .word32(SEALED_AT)
+            .store(1_u32.to_le(), Ordering::Release);
+        self.file
+            .set_len(block_offset(self.block + 1))
+            .map_err(|source| JournalError::Io {
+                doing: "cut",
+                path: self.path.clone(),
+                source,
+            })
+    }
+
+    fn next_block(&mut self) -> Result<(), JournalError> {
+        let next = self.block + 1;
+        if next.is_multiple_of(STEP_BLOCKS) {
+            let offset = block_offset(next);
+            // Before anything is changed, so that a full disk leaves a sound journal.
+            let step = reserve(&self.file, offset, STEP_BYTES)
+                .and_then(|()| Mapping::new(&self.file, offset, STEP_BYTES))
+                .map_err(|source| JournalError::Io {
+                    doing: "reserve space for",
+                    path: self.path.clone(),
+                    source,
+                })?;
+            self.seal_block();
+            self.step = step;
+            self.block_at = 0;
+        } else {
+            self.seal_block();
+            self.block_at += BLOCK_BYTES;
+        }
+        self.block = next;
+        self.begin_block();
+        Ok(())
+    }
+
+    fn begin_block(&mut self) {
+        self.committed = 0;
+        self.deltas.reset();
+        let mut head = [0; 8];
+        head[..4].copy_from_slice(&BLOCK_MAGIC);
+        head[4..].copy_from_slice(&self.block.to_le_bytes());
+        self.step.write(self.block_at, &head);
+        self.header
+            .word64(BLOCKS_AT)
+            .store((u64::from(self.block) + 1).to_le(), Ordering::Release);
+    }
+
+    fn seal_block(&mut self) {
+        let crc = self
+            .step
+            .crc32(self.block_at + BLOCK_HEADER_BYTES, self.committed);
+        self.step
+            .word32(self.block_at + BLOCK_CRC_AT)
+            .store(crc.to_le(), Ordering::Relaxed);
+        self.store_committed(BLOCK_SEALED);
+    }
+
+    fn store_committed(&self, sealed: u32) {
+        // A block is 64 KiB, so that its length fits.
+        let committed = u32::try_from(self.committed).unwrap_or(u32::MAX >> 1);
+        self.step
+            .word32(self.block_at + COMMITTED_AT)
+            .store((committed | sealed).to_le(), Ordering::Release);
+    }
+}
+
+fn block_offset(block: u32) -> u64 {
+    (u64::from(block) + 1) * BLOCK_BYTES as u64
+}
+
+/// Makes sure that the file system has room for a part of the file: a store to a mapped hole of a
+/// full disk would be a SIGBUS.
+fn reserve(file: &File, offset: u64, len: usize) -> std::io::Result<()> {
+    match fallocate(file, FallocateFlags::empty(), offset, len as u64) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            // A file system without reservation: writing zeros takes the room. What is there stays.
+            let present = file.metadata()?.len();
+            let end = offset + len as u64;
+            let zeros = vec![0; BLOCK_BYTES];
+            let mut at = present.max(offset);
+            while at < end {
+                let part =
+                    usize::try_from(end - at).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+                file.write_all_at(&zeros[..part], at)?;
+                at += part as u64;
+            }
+            Ok(())
+        }
+        other => Ok(other?),
+    }
+}
+
+fn fixed_words(header: &Header) -> Result<[u8; CRC_AT + 4], JournalError> {
+    let name = header.profile.as_bytes();
+    if name.len() > PROFILE_BYTES_MAX {
+        return Err(JournalError::ProfileName {
+            profile: header.profile.clone(),
+        });
+    }
+    let (kind, member, incarnation, stream) = match header.source {
+        Source::Producer {
+            member,
+            incarnation,
+            stream,
+        } => (1_u32, member, incarnation, Some(stream)),
+        Source::Consumer {
+            member,
+            incarnation,
+        } => (2, member, incarnation, None),
+        Source::Audit => (3, 0, 0, None),
+    };
+    let mut words = [0; CRC_AT + 4];
+    let mut put = |at: usize, bytes: &[u8]| words[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &MAGIC);
+    put(8, &VERSION.to_le_bytes());
+    put(12, &kind.to_le_bytes());
+    put(16, &header.run.to_le_bytes());
+    put(24, &member.to_le_bytes());
+    put(26, &incarnation.to_le_bytes());
+    put(30, &[name.len().to_le_bytes()[0], 0]);
+    put(PROFILE_AT, name);
+    if let Some(stream) = stream {
+        put(28, &stream.producer.to_le_bytes());
+        put(32, &stream.partition.to_le_bytes());
+        put(40, &stream.first.to_le_bytes());
+        put(48, &stream.start_ns.to_le_bytes());
+        put(56, &stream.period_ns.to_le_bytes());
+    }
+    let crc = crc32fast::hash(&words[..FIXED_BYTES]);
+    words[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+    Ok(words)
+}
