@@ -4,9 +4,14 @@
 //! everything that lossproof says about messages is computed here from those, so that a stored run
 //! can be judged again and the same evidence always gives the same answer.
 
+pub mod availability;
 pub mod category;
 pub mod clock;
+pub mod counts;
 pub mod event;
 pub mod journal;
+pub mod metric;
 pub mod payload;
+pub mod reconcile;
 pub mod record;
+pub mod verdict;
