@@ -1,4 +1,31 @@
 //! An experiment as validated: what the runner works from, with no YAML left in it.
+//!
+//! `load` reads files, folders and names of embedded experiments: `source` (bytes to text), `yaml` and `raw` (text to
+//! the shape of the format), `profile`, `fault`, `expect` and `validate` (shape to meaning). Whatever is wrong becomes a
+//! `problem::Problem` with its place and a hint. Nothing here prints, and nothing here knows a running cluster.
+
+mod check;
+mod embedded;
+mod expect;
+mod fault;
+mod hint;
+mod load;
+pub mod metric;
+pub mod problem;
+mod profile;
+mod raw;
+mod resolved;
+pub mod schedule;
+mod source;
+mod validate;
+mod value;
+mod words;
+mod yaml;
+
+pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
+pub use load::load;
+pub use problem::{Problem, Problems};
+pub use words::Word;
 
 use std::path::PathBuf;
 use std::time::Duration;

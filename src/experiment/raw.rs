@@ -1,0 +1,227 @@
+//! The shape of an experiment file, as serde sees it. Scalars stay text with their place, so that what they mean is
+//! checked later, all of them at once, and client options keep the very text that was written.
+//!
+//! No `flatten`, no `untagged`: with these the places are lost.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::{SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_yaml::Spanned;
+
+/// A scalar as written.
+pub type Text = Spanned<String>;
+
+/// An experiment file.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    pub name: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
+    pub workload: Workload,
+    pub profiles: Spanned<Map<Option<Profile>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Vec<Spanned<Fault>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub must_show: Option<Map<Map<Text>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub must_hold: Option<Map<Map<Text>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_exposure: Option<Map<Text>>,
+}
+
+/// `cluster:`
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    #[serde(rename = "use", skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_config: Option<Options>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Text>,
+}
+
+/// `workload:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workload {
+    pub rate: Text,
+    pub payload: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warm_up: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after_recovery: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<Text>,
+}
+
+/// `topic:`, of the experiment or of a profile.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replication_factor: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<Options>,
+}
+
+/// A profile, in a file of its own or under `profiles:`.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extends: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Topic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub producer: Option<Options>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consumer: Option<Options>,
+}
+
+/// Options by name; `null` removes what an extended profile says.
+pub type Options = Map<Option<Text>>;
+
+/// One of `faults:`. Exactly one kind must be there, which is checked later: an enum could not say which two were given.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    pub at: Text,
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub held: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kill: Option<Spanned<Target>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Spanned<Restart>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<Spanned<Partition>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_fill: Option<Spanned<Target>>,
+}
+
+/// `kill:` and `disk_fill:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    pub target: Spanned<Selector>,
+}
+
+/// `restart:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restart {
+    pub target: Spanned<Selector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<Text>,
+}
+
+/// `partition:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    pub isolate: Spanned<Selector>,
+    pub from: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Spanned<Vec<Text>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Spanned<Vec<Text>>>,
+}
+
+/// A selector: a word, or a map with one key.
+#[derive(Debug)]
+pub enum Selector {
+    /// Such as `controller`.
+    Word(String),
+    /// Such as `leader_of: 0`.
+    Map(Map<Text>),
+}
+
+impl<'de> Deserialize<'de> for Selector {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsWritten;
+        impl<'de> Visitor<'de> for AsWritten {
+            type Value = Selector;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all`, `controller`, or a map such as `leader_of: 0`")
+            }
+
+            fn visit_str<E>(self, word: &str) -> Result<Selector, E> {
+                Ok(Selector::Word(word.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Selector, E> {
+                Ok(Selector::Word(number.to_string()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Selector, A::Error> {
+                Map::deserialize(MapAccessDeserializer::new(map)).map(Selector::Map)
+            }
+        }
+        deserializer.deserialize_any(AsWritten)
+    }
+}
+
+impl Serialize for Selector {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Word(word) => serializer.serialize_str(word),
+            Self::Map(map) => map.serialize(serializer),
+        }
+    }
+}
+
+/// A map that keeps its order and the places of its keys. The parser itself refuses keys given twice.
+#[derive(Debug)]
+pub struct Map<V>(pub Vec<(Text, V)>);
+
+impl<V> Default for Map<V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Map<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for InOrder<V> {
+            type Value = Map<V>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Map(entries))
+            }
+        }
+        deserializer.deserialize_map(InOrder(PhantomData))
+    }
+}
+
+impl<V: Serialize> Serialize for Map<V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,208 @@
+//! An experiment back as YAML, with nothing left to look up: what is stored with a run, and reads back to the same.
+
+use std::time::Duration;
+
+use serde_yaml::{Location, Spanned};
+
+use super::raw::{self, Map, Text};
+use super::value::{format_bound, format_size};
+use super::{
+    Expectation, Experiment, FaultKind, FaultSpec, Options, Problem, Profile, Selector, Word,
+    metric,
+};
+
+/// The YAML text.
+///
+/// # Errors
+/// If the serializer refuses, which it has no reason to.
+pub fn to_yaml(experiment: &Experiment) -> Result<String, Problem> {
+    serde_yaml::to_string(&to_raw(experiment)).map_err(|error| {
+        Problem::new(format!(
+            "{} can't be written as YAML: {error}",
+            experiment.name
+        ))
+    })
+}
+
+fn spanned<T>(value: T) -> Spanned<T> {
+    Spanned::new(value, Location::UNKNOWN, Location::UNKNOWN)
+}
+
+fn text(value: impl ToString) -> Text {
+    spanned(value.to_string())
+}
+
+fn time(value: Duration) -> Text {
+    text(humantime::format_duration(value))
+}
+
+/// None where there is nothing to say.
+fn some_text(value: &str) -> Option<Text> {
+    (!value.is_empty()).then(|| text(value))
+}
+
+fn some_map<V>(entries: Vec<(Text, V)>) -> Option<Map<V>> {
+    (!entries.is_empty()).then_some(Map(entries))
+}
+
+fn config(pairs: &[(String, String)]) -> Option<raw::Options> {
+    some_map(
+        pairs
+            .iter()
+            .map(|(key, value)| (text(key), Some(text(value))))
+            .collect(),
+    )
+}
+
+fn to_raw(experiment: &Experiment) -> raw::Experiment {
+    let Experiment {
+        cluster, workload, ..
+    } = experiment;
+    raw::Experiment {
+        name: text(&experiment.name),
+        summary: some_text(&experiment.summary),
+        cluster: Some(raw::Cluster {
+            definition: Some(text(&cluster.definition)),
+            broker_config: config(&cluster.broker_config),
+            disk: Some(text(format_size(cluster.disk_bytes))),
+        }),
+        // Each profile has its own, complete.
+        topic: None,
+        workload: raw::Workload {
+            rate: text(format!("{}/s", workload.rate_per_s)),
+            payload: text(format_size(workload.payload_bytes as u64)),
+            warm_up: Some(time(workload.warm_up)),
+            after_recovery: Some(time(workload.after_recovery)),
+            max: Some(time(workload.max)),
+        },
+        profiles: spanned(Map(experiment
+            .profiles
+            .iter()
+            .map(|own| (text(&own.name), Some(profile(own))))
+            .collect())),
+        faults: Some(
+            experiment
+                .faults
+                .iter()
+                .map(|own| spanned(fault(own)))
+                .collect(),
+        ),
+        must_show: expectations(&experiment.must_show),
+        must_hold: expectations(&experiment.must_hold),
+        min_exposure: some_map(
+            experiment
+                .min_exposure
+                .iter()
+                .map(|(name, count)| (text(name), text(count)))
+                .collect(),
+        ),
+    }
+}
+
+fn profile(profile: &Profile) -> raw::Profile {
+    let options = |options: &Options| -> Vec<(Text, Option<Text>)> {
+        options
+            .iter()
+            .map(|(key, value)| (text(&key.value), Some(text(value))))
+            .collect()
+    };
+    let mut producer = options(&profile.producer.options);
+    producer.push((
+        text("on_queue_full"),
+        Some(text(profile.producer.on_queue_full.word())),
+    ));
+    let mut consumer = options(&profile.consumer.options);
+    consumer.push((text("members"), Some(text(profile.consumer.members))));
+    consumer.push((text("commit"), Some(text(profile.consumer.commit.word()))));
+    raw::Profile {
+        extends: None,
+        summary: some_text(&profile.summary),
+        topic: Some(raw::Topic {
+            partitions: Some(text(profile.topic.partitions)),
+            replication_factor: Some(text(profile.topic.replication_factor)),
+            config: config(&profile.topic.config),
+        }),
+        producer: Some(Map(producer)),
+        consumer: Some(Map(consumer)),
+    }
+}
+
+fn fault(fault: &FaultSpec) -> raw::Fault {
+    let mut raw = raw::Fault {
+        at: time(fault.at),
+        held: fault.held.map(time),
+        kill: None,
+        restart: None,
+        partition: None,
+        disk_fill: None,
+    };
+    let target = |target: Selector| {
+        spanned(raw::Target {
+            target: selector(target),
+        })
+    };
+    match &fault.kind {
+        FaultKind::Kill { target: whom } => raw.kill = Some(target(*whom)),
+        FaultKind::DiskFill { target: whom } => raw.disk_fill = Some(target(*whom)),
+        FaultKind::Restart { target, wait } => {
+            raw.restart = Some(spanned(raw::Restart {
+                target: selector(*target),
+                wait: Some(text(wait.word())),
+            }));
+        }
+        FaultKind::Partition {
+            isolate,
+            from,
+            ports,
+            listeners,
+        } => {
+            let names = listeners
+                .iter()
+                .map(|listener| text(listener.word()))
+                .collect::<Vec<_>>();
+            let by_name = !names.is_empty();
+            raw.partition = Some(spanned(raw::Partition {
+                isolate: selector(*isolate),
+                from: text(from.word()),
+                listeners: by_name.then(|| spanned(names)),
+                ports: (!by_name).then(|| spanned(ports.iter().map(text).collect())),
+            }));
+        }
+    }
+    raw
+}
+
+fn selector(selector: Selector) -> Spanned<raw::Selector> {
+    let keyed = |key: &str, value: i32| raw::Selector::Map(Map(vec![(text(key), text(value))]));
+    spanned(match selector {
+        Selector::Broker(id) => keyed("broker", id),
+        Selector::LeaderOf(partition) => keyed("leader_of", partition),
+        Selector::FollowersOf(partition) => keyed("followers_of", partition),
+        Selector::Controller => raw::Selector::Word("controller".to_owned()),
+        Selector::All => raw::Selector::Word("all".to_owned()),
+    })
+}
+
+fn expectations(expectations: &[Expectation]) -> Option<Map<Map<Text>>> {
+    let mut by_profile: Vec<(Text, Map<Text>)> = Vec::new();
+    for expectation in expectations {
+        let unit =
+            metric::find(&expectation.metric).map_or(metric::Unit::Count, |metric| metric.unit);
+        let entry = (
+            text(&expectation.metric),
+            text(format_bound(
+                expectation.comparison,
+                expectation.bound,
+                unit,
+            )),
+        );
+        match by_profile
+            .iter_mut()
+            .find(|(name, _)| name.value == expectation.profile)
+        {
+            Some((_, metrics)) => metrics.0.push(entry),
+            None => by_profile.push((text(&expectation.profile), Map(vec![entry]))),
+        }
+    }
+    some_map(by_profile)
+}

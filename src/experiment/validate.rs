@@ -1,0 +1,336 @@
+//! From the raw shape to an `Experiment`: every value read, every rule checked, all problems collected.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::Check;
+use super::hint::did_you_mean;
+use super::source::{Source, Span};
+use super::value::{duration, format_size, name, rate, size};
+use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Selector, Workload};
+use super::{expect, fault, profile, raw, resolved, schedule, yaml};
+
+/// The one cluster definition there is.
+const DEFINITION: &str = "three-brokers";
+const DISK_DEFAULT: u64 = 1 << 30;
+const DISK_LEAST: u64 = 256 << 20;
+const DISK_MOST: u64 = 64 << 30;
+/// The identity and its checksum must fit.
+const PAYLOAD_LEAST: u64 = 64;
+const PAYLOAD_MOST: u64 = 16 << 20;
+const WARM_UP_DEFAULT: Duration = Duration::from_secs(5);
+const AFTER_RECOVERY_DEFAULT: Duration = Duration::from_secs(10);
+const MAX_DEFAULT: Duration = Duration::from_secs(5 * 60);
+
+/// Broker options that the cluster's own definition depends on.
+const OWNED_BROKER_CONFIG: &[&str] = &[
+    "advertised.listeners",
+    "broker.id",
+    "cluster.id",
+    "control.plane.listener.name",
+    "controller.listener.names",
+    "controller.quorum.bootstrap.servers",
+    "controller.quorum.voters",
+    "early.start.listeners",
+    "inter.broker.listener.name",
+    "listener.security.protocol.map",
+    "listeners",
+    "log.dir",
+    "log.dirs",
+    "metadata.log.dir",
+    "node.id",
+    "process.roles",
+    "security.inter.broker.protocol",
+    "zookeeper.connect",
+];
+
+/// Reads and validates one experiment.
+///
+/// # Errors
+/// All problems that could be found.
+pub fn experiment(source: &Arc<Source>) -> Result<Experiment, Problems> {
+    let raw: raw::Experiment = yaml::parse(
+        source,
+        "an experiment: a map with `name:`, `workload:`, `profiles:` and `faults:`",
+    )?;
+    let mut check = Check::new(Arc::clone(source));
+    let found = build(&mut check, &raw);
+    match found {
+        Some(mut experiment) if check.problems.is_empty() => {
+            experiment.resolved = resolved::to_yaml(&experiment)?;
+            Ok(experiment)
+        }
+        _ => Err(Problems(check.problems)),
+    }
+}
+
+fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
+    let experiment_name = check.read(&raw.name, |text| name(text, "an experiment"));
+    let cluster = cluster(check, raw.cluster.as_ref());
+    let workload = workload(check, &raw.workload);
+    let profiles = profiles(check, raw);
+    let faults = faults(check, raw, profiles.as_deref());
+
+    let names: Vec<&str> = raw
+        .profiles
+        .value
+        .0
+        .iter()
+        .map(|(key, _)| key.value.as_str())
+        .collect();
+    let must_show = expect::resolve(check, raw.must_show.as_ref(), &names);
+    let must_hold = expect::resolve(check, raw.must_hold.as_ref(), &names);
+    let min_exposure = expect::exposure(check, raw.min_exposure.as_ref(), &names);
+
+    let file = check
+        .source
+        .path
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(&check.source.name));
+    let experiment = Experiment {
+        name: experiment_name?,
+        summary: raw
+            .summary
+            .as_ref()
+            .map(|text| text.value.trim().to_owned())
+            .unwrap_or_default(),
+        file,
+        cluster: cluster?,
+        workload: workload?,
+        profiles: profiles?,
+        faults: faults?,
+        must_show,
+        must_hold,
+        min_exposure,
+        resolved: String::new(),
+    };
+    fits_time(check, raw, &experiment);
+    fits_disk(check, raw, &experiment);
+    Some(experiment)
+}
+
+fn cluster(check: &mut Check, raw: Option<&raw::Cluster>) -> Option<ClusterSpec> {
+    let nothing = raw::Cluster::default();
+    let raw = raw.unwrap_or(&nothing);
+    if let Some(text) = raw
+        .definition
+        .as_ref()
+        .filter(|text| text.value != DEFINITION)
+    {
+        let problem = Problem::new(format!("there is no cluster `{}`", text.value))
+            .at(&check.span(text), format!("expected `{DEFINITION}`"))
+            .hint_if(did_you_mean(&text.value, [DEFINITION]));
+        check.report(problem);
+    }
+    let disk_bytes = check.read_or(raw.disk.as_ref(), DISK_DEFAULT, size);
+    if let (Some(text), Some(bytes)) = (&raw.disk, disk_bytes) {
+        within(
+            check,
+            &check.span(text),
+            "a broker's disk",
+            bytes,
+            DISK_LEAST,
+            DISK_MOST,
+        );
+    }
+    let mut broker_config = Vec::new();
+    for (key, value) in raw.broker_config.iter().flat_map(|config| &config.0) {
+        let at = check.span(key);
+        profile::config_key(check, &key.value, &at);
+        if OWNED_BROKER_CONFIG.contains(&key.value.as_str()) {
+            check.report(
+                Problem::new(format!("`{}` is set by lossproof", key.value))
+                    .at(&at, "the faults depend on it")
+                    .hint("remove it"),
+            );
+        }
+        if let Some(value) = value {
+            broker_config.push((key.value.clone(), value.value.clone()));
+        }
+    }
+    Some(ClusterSpec {
+        definition: DEFINITION.to_owned(),
+        broker_config,
+        disk_bytes: disk_bytes?,
+    })
+}
+
+fn workload(check: &mut Check, raw: &raw::Workload) -> Option<Workload> {
+    let rate_per_s = check.read(&raw.rate, rate);
+    let payload = check.read(&raw.payload, size);
+    if let Some(bytes) = payload {
+        within(
+            check,
+            &check.span(&raw.payload),
+            "a payload",
+            bytes,
+            PAYLOAD_LEAST,
+            PAYLOAD_MOST,
+        );
+    }
+    let warm_up = check.read_or(raw.warm_up.as_ref(), WARM_UP_DEFAULT, duration);
+    let after_recovery = check.read_or(
+        raw.after_recovery.as_ref(),
+        AFTER_RECOVERY_DEFAULT,
+        duration,
+    );
+    let max = check.read_or(raw.max.as_ref(), MAX_DEFAULT, duration);
+    Some(Workload {
+        rate_per_s: rate_per_s?,
+        payload_bytes: usize::try_from(payload?).ok()?,
+        warm_up: warm_up?,
+        after_recovery: after_recovery?,
+        max: max?,
+    })
+}
+
+fn within(check: &mut Check, span: &Span, what: &str, bytes: u64, least: u64, most: u64) {
+    if !(least..=most).contains(&bytes) {
+        check.report(
+            Problem::new(format!("{} is not possible for {what}", format_size(bytes))).at(
+                span,
+                format!("expected {} to {}", format_size(least), format_size(most)),
+            ),
+        );
+    }
+}
+
+fn profiles(check: &mut Check, raw: &raw::Experiment) -> Option<Vec<Profile>> {
+    let entries = &raw.profiles.value.0;
+    if entries.is_empty() {
+        let problem = Problem::new("an experiment needs at least one profile")
+            .at(&check.span(&raw.profiles), "expected a profile here")
+            .hint("for example `baseline: { extends: baseline }`");
+        check.report(problem);
+        return None;
+    }
+    // All are resolved before any is given up, so that all problems are found.
+    let found: Vec<_> = entries
+        .iter()
+        .map(|(key, own)| profile::resolve(check, key, own.as_ref(), raw.topic.as_ref()))
+        .collect();
+    found.into_iter().collect()
+}
+
+fn faults(
+    check: &mut Check,
+    raw: &raw::Experiment,
+    profiles: Option<&[Profile]>,
+) -> Option<Vec<super::FaultSpec>> {
+    let entries = raw.faults.as_deref().unwrap_or_default();
+    let found: Vec<_> = entries
+        .iter()
+        .map(|entry| (fault::resolve(check, entry), &entry.value))
+        .collect();
+    for checked in found.iter().filter_map(|(checked, _)| checked.as_ref()) {
+        partition_exists(check, checked, profiles.unwrap_or_default());
+    }
+    let mut windows: Vec<_> = found
+        .iter()
+        .filter_map(|(checked, raw)| Some((checked.as_ref()?, raw)))
+        .map(|(checked, raw)| {
+            let begin = checked.spec.at;
+            (
+                begin,
+                begin + schedule::duration(&checked.spec),
+                check.span(&raw.at),
+            )
+        })
+        .collect();
+    windows.sort_by_key(|(begin, ..)| *begin);
+    fault::refuse_overlaps(check, &windows);
+    let mut faults = found
+        .into_iter()
+        .map(|(checked, _)| Some(checked?.spec))
+        .collect::<Option<Vec<_>>>()?;
+    faults.sort_by_key(|fault| fault.at);
+    Some(faults)
+}
+
+fn partition_exists(check: &mut Check, fault: &fault::Checked, profiles: &[Profile]) {
+    let (Selector::LeaderOf(partition) | Selector::FollowersOf(partition)) = fault.selector else {
+        return;
+    };
+    for profile in profiles {
+        let partitions = profile.topic.partitions;
+        if partition >= partitions {
+            check.report(
+                Problem::new(format!(
+                    "profile `{}` has no partition {partition}",
+                    profile.name
+                ))
+                .at(
+                    &fault.selector_at,
+                    format!("its topic has partitions 0 to {}", partitions - 1),
+                ),
+            );
+        }
+    }
+}
+
+fn fits_time(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) {
+    let Workload { max, .. } = experiment.workload;
+    let planned = schedule::offering(experiment);
+    if planned < max {
+        return;
+    }
+    let span = match &raw.workload.max {
+        Some(text) => check.span(text),
+        None => check.span(&raw.workload.rate),
+    };
+    let format = |duration| humantime::format_duration(duration).to_string();
+    check.report(
+        Problem::new(format!(
+            "the schedule does not fit into `max: {}`",
+            format(max)
+        ))
+        .at(
+            &span,
+            format!(
+                "warm-up {}, faults until {}, about {} for recovery and {} after it take {}",
+                format(experiment.workload.warm_up),
+                format(schedule::faults_end(&experiment.faults)),
+                format(schedule::RECOVERY_ESTIMATE),
+                format(experiment.workload.after_recovery),
+                format(planned)
+            ),
+        )
+        .hint(format!(
+            "raise `max` to {} or more: start, drain and audit take time too",
+            format(planned * 2)
+        )),
+    );
+}
+
+fn fits_disk(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) {
+    let (bytes, disk) = (
+        schedule::bytes_per_broker(experiment),
+        experiment.cluster.disk_bytes,
+    );
+    if bytes < disk / 2 {
+        return;
+    }
+    let copies: i32 = experiment
+        .profiles
+        .iter()
+        .map(|profile| profile.topic.replication_factor)
+        .sum();
+    let problem = Problem::new(
+        "the workload would fill more than half of each broker's disk by itself",
+    )
+    .at(
+        &check.span(&raw.workload.rate),
+        format!(
+            "{}/s x {} x {} s x {copies} replicas over {} brokers is {} MiB of {} MiB",
+            experiment.workload.rate_per_s,
+            format_size(experiment.workload.payload_bytes as u64),
+            schedule::offering(experiment).as_secs(),
+            schedule::BROKERS,
+            bytes >> 20,
+            disk >> 20,
+        ),
+    )
+    .hint("lower the rate or the payload, shorten the schedule, or raise `cluster: { disk: … }`");
+    check.report(problem);
+}

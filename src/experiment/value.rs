@@ -1,0 +1,290 @@
+//! What a scalar means: durations, rates, sizes, numbers, words and bounds. Pure; the caller knows the place.
+
+use std::time::Duration;
+
+use super::hint::{did_you_mean, one_of};
+use super::metric::{Metric, Unit};
+use super::{Comparison, Word};
+
+/// Why a text can't be taken.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong.
+    pub message: String,
+    /// What may stand there.
+    pub expected: String,
+    /// What to do, if more is known.
+    pub hint: Option<String>,
+}
+
+impl Wrong {
+    fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            expected: expected.into(),
+            hint: None,
+        }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Longer is a slip: `5M` means five months.
+const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A duration such as `20s`, `1m 30s` or `500ms`.
+pub fn duration(text: &str) -> Result<Duration, Wrong> {
+    let wrong = |message: String| {
+        Wrong::new(
+            message,
+            "expected a duration such as `20s`, `500ms` or `1m 30s`",
+        )
+    };
+    let value = humantime::parse_duration(text).map_err(|error| {
+        let wrong = wrong(format!("`{text}` is not a duration"));
+        match text.trim().parse::<f64>() {
+            Ok(number) if number >= 0.0 => wrong.hint(format!("give the unit: `{}s`", text.trim())),
+            Ok(_) => wrong.hint("a duration can't be negative"),
+            Err(_) if text.contains('.') => {
+                wrong.hint("fractions are not understood: write `1s 500ms`")
+            }
+            Err(_) => wrong.hint(error.to_string()),
+        }
+    })?;
+    if value > MAX_DURATION {
+        let wrong = wrong(format!("`{text}` is longer than a day"));
+        return Err(if text.contains('M') {
+            wrong.hint("`M` means months, `m` minutes")
+        } else {
+            wrong
+        });
+    }
+    if value.subsec_nanos() % 1_000_000 != 0 {
+        return Err(wrong(format!("`{text}` is finer than a millisecond")));
+    }
+    Ok(value)
+}
+
+/// Messages a second, such as `2000/s`.
+pub fn rate(text: &str) -> Result<f64, Wrong> {
+    let wrong = || {
+        Wrong::new(
+            format!("`{text}` is not a rate"),
+            "expected messages a second, such as `2000/s`",
+        )
+    };
+    let number = text.strip_suffix("/s").map(str::trim);
+    let Some(value) = number.and_then(decimal) else {
+        return Err(match decimal(text.trim()) {
+            Some(_) => wrong().hint(format!("give the unit: `{}/s`", text.trim())),
+            None => wrong(),
+        });
+    };
+    if !(0.01..=1e6).contains(&value) {
+        return Err(wrong().hint("it must lie between 0.01/s and 1000000/s"));
+    }
+    Ok(value)
+}
+
+/// Plain decimals only: Rust would also take `inf`, `nan` and `1e3`.
+fn decimal(text: &str) -> Option<f64> {
+    let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    if plain { text.parse().ok() } else { None }
+}
+
+const UNITS: &[(&str, u64)] = &[
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+/// A size in bytes such as `1KiB`, `200B` or `1GiB`.
+pub fn size(text: &str) -> Result<u64, Wrong> {
+    let wrong = || {
+        Wrong::new(
+            format!("`{text}` is not a size"),
+            "expected a size such as `200B`, `1KiB` or `1GiB`",
+        )
+    };
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = (&text[..digits], text[digits..].trim_start());
+    let Ok(number) = number.parse::<u64>() else {
+        return Err(wrong().hint("a whole number and a unit"));
+    };
+    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
+        if unit.is_empty() {
+            return Err(wrong().hint(format!("give the unit: `{number}B`")));
+        }
+        let same = UNITS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        return Err(match same {
+            Some((name, _)) => wrong().hint(format!("did you mean `{number}{name}`?")),
+            None => wrong().hint(format!(
+                "units are {}",
+                one_of(UNITS.iter().map(|(name, _)| *name))
+            )),
+        });
+    };
+    number
+        .checked_mul(*factor)
+        .ok_or_else(|| wrong().hint("that is more than there is"))
+}
+
+/// A size as it is written: the largest unit that divides it.
+pub fn format_size(bytes: u64) -> String {
+    let binary = UNITS
+        .iter()
+        .take(3)
+        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    match binary {
+        Some((name, factor)) => format!("{}{name}", bytes / factor),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// A whole number from `least` to `most`.
+pub fn integer<T>(text: &str, what: &str, least: T, most: T) -> Result<T, Wrong>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
+    let value = if text.chars().all(|c| c.is_ascii_digit()) {
+        text.parse::<T>().ok()
+    } else {
+        None
+    };
+    value
+        .filter(|value| (&least..=&most).contains(&value))
+        .ok_or_else(|| {
+            Wrong::new(
+                format!("`{text}` is not a possible {what}"),
+                format!("expected a whole number from {least} to {most}"),
+            )
+        })
+}
+
+/// One of an enum's words.
+pub fn word<T: Word>(text: &str, what: &str) -> Result<T, Wrong> {
+    let words = || T::WORDS.iter().map(|(word, _)| *word);
+    match T::WORDS.iter().find(|(word, _)| *word == text) {
+        Some((_, value)) => Ok(*value),
+        None => Err(Wrong {
+            message: format!("unknown {what} `{text}`"),
+            expected: format!("expected {}", one_of(words())),
+            hint: did_you_mean(text, words()),
+        }),
+    }
+}
+
+/// A name that may stand in paths and topic names.
+pub fn name(text: &str, what: &str) -> Result<String, Wrong> {
+    let fits = (1..=40).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fits {
+        return Ok(text.to_owned());
+    }
+    let fitting: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(40)
+        .collect();
+    let wrong = Wrong::new(
+        format!("`{text}` can't be the name of {what}"),
+        "expected 1 to 40 of a-z, 0-9 and `-`: it becomes part of paths and topic names",
+    );
+    Err(if fitting.is_empty() {
+        wrong
+    } else {
+        wrong.hint(format!("for example `{fitting}`"))
+    })
+}
+
+/// Comparison signs, longest first.
+pub const SIGNS: &[(&str, Comparison)] = &[
+    (">=", Comparison::AtLeast),
+    ("<=", Comparison::AtMost),
+    ("=", Comparison::Equal),
+    (">", Comparison::MoreThan),
+    ("<", Comparison::LessThan),
+];
+
+/// A bound for `metric` such as `0`, `>=100`, `<30s`; times become milliseconds. Without a sign, a count must be equal
+/// and a time is a limit.
+pub fn bound(text: &str, metric: &Metric) -> Result<(Comparison, u64), Wrong> {
+    let text = text.trim();
+    let sign = SIGNS.iter().find(|(sign, _)| text.starts_with(sign));
+    let (comparison, value) = match sign {
+        Some((sign, comparison)) => (Some(*comparison), text[sign.len()..].trim_start()),
+        None => (None, text),
+    };
+    match metric.unit {
+        Unit::Count => {
+            let value = integer(value, "count", 0, u64::MAX).map_err(|_| {
+                let wrong = Wrong::new(
+                    format!(
+                        "`{text}` is no bound for `{}`, which is a count",
+                        metric.name
+                    ),
+                    "expected a number such as `0`, or a quoted bound such as `\">=100\"`",
+                );
+                match duration(value) {
+                    Ok(_) => wrong.hint("durations belong to `unavailable` and `resumed_within`"),
+                    Err(_) => wrong,
+                }
+            })?;
+            let comparison = comparison.unwrap_or(Comparison::Equal);
+            if (comparison, value) == (Comparison::LessThan, 0) {
+                return Err(Wrong::new(
+                    format!("`{}` can't be less than 0", metric.name),
+                    "this can never hold",
+                ));
+            }
+            Ok((comparison, value))
+        }
+        Unit::Time => {
+            let value = duration(value).map_err(|wrong| Wrong {
+                message: format!(
+                    "`{text}` is no bound for `{}`, which is a time",
+                    metric.name
+                ),
+                expected: "expected a duration such as `60s`, or a quoted bound such as `\"<30s\"`"
+                    .to_owned(),
+                hint: wrong.hint,
+            })?;
+            // Durations are at most a day, see above.
+            Ok((
+                comparison.unwrap_or(Comparison::AtMost),
+                u64::try_from(value.as_millis()).unwrap_or(u64::MAX),
+            ))
+        }
+    }
+}
+
+/// A bound as it is written.
+pub fn format_bound(comparison: Comparison, bound: u64, unit: Unit) -> String {
+    let sign = SIGNS
+        .iter()
+        .find(|(_, value)| *value == comparison)
+        .map_or("", |(sign, _)| sign);
+    match unit {
+        Unit::Count if comparison == Comparison::Equal => bound.to_string(),
+        Unit::Count => format!("{sign}{bound}"),
+        Unit::Time => format!(
+            "{sign}{}",
+            humantime::format_duration(Duration::from_millis(bound))
+        ),
+    }
+}
