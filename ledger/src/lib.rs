@@ -12,6 +12,7 @@ pub mod event;
 pub mod journal;
 pub mod payload;
 pub mod metric;
+pub mod payload;
 pub mod reconcile;
 pub mod record;
 pub mod verdict;

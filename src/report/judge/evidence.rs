@@ -1,0 +1,307 @@
+//! One profile's journals, read twice: for what became of its messages, and for the times.
+//!
+//! A journal that cannot be opened, or lacks bytes, proves nothing by what it does not hold. A
+//! client's then makes all promises about absence open; the audit's makes its partitions unreadable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use lossproof_ledger::availability::{PacedStream, Timekeeper, Times, Window};
+use lossproof_ledger::event::{ClientId, Role};
+use lossproof_ledger::journal::{EXTENSION, Header, JournalError, JournalReader, Source, Tail};
+use lossproof_ledger::reconcile::{
+    Audit, Facts, JournalEnd, LogPass, Partition, Process, Reconciliation, Stream, StreamId,
+};
+
+use super::JudgeError;
+use super::history::{History, Topic};
+
+/// Folder of journals in a run directory.
+pub const JOURNALS: &str = "journal";
+
+/// The journals of a run, by what their headers say.
+pub(super) struct Journals {
+    found: Vec<Found>,
+    /// Files that are no journal, or whose header is damaged.
+    unusable: Vec<JournalError>,
+}
+
+struct Found {
+    path: PathBuf,
+    header: Header,
+    next: u64,
+}
+
+/// What the journals of one profile show.
+pub(super) struct Evidence {
+    pub(super) reconciliation: Reconciliation,
+    pub(super) times: Times,
+}
+
+impl Journals {
+    /// Opens all journals of a run directory. None, if the run ended before there were any.
+    pub(super) fn open(run_dir: &Path) -> Result<Self, JudgeError> {
+        let dir = run_dir.join(JOURNALS);
+        let mut paths = Vec::new();
+        match dir.read_dir() {
+            Ok(entries) => {
+                for entry in entries {
+                    let entry = entry.map_err(|source| JudgeError::unreadable(&dir, source))?;
+                    paths.push(entry.path());
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(JudgeError::unreadable(&dir, error)),
+        }
+        paths.retain(|path| path.extension().is_some_and(|e| e == EXTENSION));
+        // The order of a folder is not the same everywhere, and the report must be.
+        paths.sort_unstable();
+
+        let mut journals = Self {
+            found: Vec::new(),
+            unusable: Vec::new(),
+        };
+        for path in paths {
+            match JournalReader::open(&path) {
+                Ok(reader) => journals.found.push(Found {
+                    header: reader.header().clone(),
+                    next: reader.next_sequence(),
+                    path,
+                }),
+                Err(error @ JournalError::Io { .. }) => return Err(error.into()),
+                Err(error) => journals.unusable.push(error),
+            }
+        }
+        Ok(journals)
+    }
+
+    /// Sentences on what could not be used.
+    pub(super) fn notes(&self) -> impl Iterator<Item = String> {
+        self.unusable
+            .iter()
+            .map(|error| format!("{error}; nothing is concluded from what it lacks"))
+    }
+
+    fn of<'a>(&'a self, profile: &'a str) -> impl Iterator<Item = &'a Found> {
+        self.found
+            .iter()
+            .filter(move |journal| journal.header.profile == profile)
+    }
+
+    /// Reads the journals of one profile.
+    ///
+    /// # Errors
+    /// If a journal can't be read, or the evidence contradicts itself.
+    pub(super) fn read(
+        &self,
+        profile: &str,
+        history: &History,
+        windows: Vec<Window>,
+    ) -> Result<Evidence, JudgeError> {
+        let contradiction = |source| JudgeError::Reconcile {
+            profile: profile.to_owned(),
+            source,
+        };
+        let streams = self.streams(profile);
+        let facts = Facts {
+            run: self.of(profile).map(|j| j.header.run).next().unwrap_or(0),
+            streams: streams
+                .iter()
+                .map(|stream| Stream {
+                    id: stream.id,
+                    offered: stream.offered,
+                })
+                .collect(),
+            partitions: self.partitions(profile, history.topics.get(profile), &streams)?,
+            journals: self.expected(profile, history).len(),
+        };
+
+        let mut log = LogPass::new(&facts).map_err(contradiction)?;
+        for journal in self.of(profile).filter(|j| j.header.source == Source::Audit) {
+            for record in JournalReader::open(&journal.path)? {
+                log.record(&record?).map_err(contradiction)?;
+            }
+        }
+
+        let mut clients = log.clients();
+        let mut times = Timekeeper::new(&streams, windows);
+        for journal in self.of(profile) {
+            let mut reader = JournalReader::open(&journal.path)?;
+            match journal.header.source {
+                Source::Audit => continue,
+                Source::Producer { stream, .. } => {
+                    for record in &mut reader {
+                        let record = record?;
+                        clients
+                            .producer_record(stream.producer, &record)
+                            .map_err(contradiction)?;
+                        times.producer_record(stream.producer, &record);
+                    }
+                }
+                Source::Consumer {
+                    member,
+                    incarnation,
+                } => {
+                    let process = Process {
+                        member,
+                        incarnation,
+                    };
+                    for record in &mut reader {
+                        let record = record?;
+                        clients
+                            .consumer_record(process, &record)
+                            .map_err(contradiction)?;
+                        times.consumer_record(&record);
+                    }
+                }
+            }
+            clients.journal_ended(end_of(reader.finish()?));
+        }
+        Ok(Evidence {
+            reconciliation: clients.finish().map_err(contradiction)?,
+            times: times.finish(history.producers_ended_ns(profile)),
+        })
+    }
+
+    /// The streams of a profile, each with the highest `next` of its incarnations and the pace of its
+    /// first.
+    fn streams(&self, profile: &str) -> Vec<PacedStream> {
+        let mut streams: BTreeMap<StreamId, (u16, PacedStream)> = BTreeMap::new();
+        for journal in self.of(profile) {
+            let Source::Producer {
+                incarnation,
+                stream,
+                ..
+            } = journal.header.source
+            else {
+                continue;
+            };
+            let id = StreamId {
+                producer: stream.producer,
+                partition: stream.partition,
+            };
+            let paced = PacedStream {
+                id,
+                offered: journal.next,
+                start_ns: stream.start_ns,
+                period_ns: stream.period_ns,
+            };
+            streams
+                .entry(id)
+                .and_modify(|(first, known)| {
+                    let offered = known.offered.max(paced.offered);
+                    if incarnation < *first {
+                        *first = incarnation;
+                        *known = paced;
+                    }
+                    known.offered = offered;
+                })
+                .or_insert((incarnation, paced));
+        }
+        streams.into_values().map(|(_, paced)| paced).collect()
+    }
+
+    fn partitions(
+        &self,
+        profile: &str,
+        topic: Option<&Topic>,
+        streams: &[PacedStream],
+    ) -> Result<Vec<Partition>, JudgeError> {
+        let mut numbers: BTreeSet<i32> = streams.iter().map(|stream| stream.id.partition).collect();
+        numbers.extend(0..topic.map_or(0, |topic| topic.partitions));
+        let whole = self.audit_is_whole(profile)?;
+        Ok(numbers
+            .into_iter()
+            .map(|partition| Partition {
+                partition,
+                audit: topic
+                    .and_then(|topic| topic.audits.get(&partition))
+                    .map(|audit| Audit {
+                        complete: audit.complete && whole,
+                        ..*audit
+                    }),
+                position: topic
+                    .and_then(|topic| topic.positions.get(&partition))
+                    .copied(),
+            })
+            .collect())
+    }
+
+    /// Whether all that the audit read is still there.
+    fn audit_is_whole(&self, profile: &str) -> Result<bool, JudgeError> {
+        let mut audits = self.of(profile).filter(|j| j.header.source == Source::Audit);
+        match (audits.next(), audits.next()) {
+            (Some(journal), None) => {
+                let tail = JournalReader::open(&journal.path)?.finish()?;
+                Ok(tail.is_undamaged())
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Names of all client journals that there should be, and of those that there are.
+    fn expected(&self, profile: &str, history: &History) -> BTreeSet<String> {
+        let partitions = history.topics.get(profile).map_or(0, |t| t.partitions);
+        let announced = history
+            .clients
+            .iter()
+            .filter(|client| client.id.profile == profile)
+            .flat_map(|client| journals_of(&client.id, partitions));
+        let found = self
+            .of(profile)
+            .filter(|journal| journal.header.source != Source::Audit)
+            .map(|journal| journal.header.file_name());
+        announced.chain(found).collect()
+    }
+}
+
+/// Names of the journals that a client process writes: a producer one for each partition.
+fn journals_of(client: &ClientId, partitions: i32) -> Vec<String> {
+    let ClientId {
+        profile,
+        member,
+        incarnation,
+        ..
+    } = client;
+    let header = |source| Header {
+        run: 0,
+        profile: profile.clone(),
+        source,
+    };
+    match client.role {
+        Role::Consumer => vec![
+            header(Source::Consumer {
+                member: *member,
+                incarnation: *incarnation,
+            })
+            .file_name(),
+        ],
+        Role::Producer => (0..partitions)
+            .map(|partition| {
+                let stream = lossproof_ledger::journal::Stream {
+                    producer: 0,
+                    partition,
+                    first: 0,
+                    start_ns: 0,
+                    period_ns: 0,
+                };
+                header(Source::Producer {
+                    member: *member,
+                    incarnation: *incarnation,
+                    stream,
+                })
+                .file_name()
+            })
+            .collect(),
+    }
+}
+
+fn end_of(tail: Tail) -> JournalEnd {
+    if tail.sealed {
+        JournalEnd::Sealed
+    } else if tail.is_undamaged() {
+        JournalEnd::Torn
+    } else {
+        JournalEnd::Broken
+    }
+}

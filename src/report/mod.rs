@@ -1,0 +1,8 @@
+//! What a run says for itself: events as they happen, and a report computed from what was stored.
+
+mod model;
+#[cfg(test)]
+mod sample;
+pub mod terminal;
+
+pub use model::{AckLatency, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};

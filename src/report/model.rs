@@ -1,0 +1,146 @@
+//! `report.json`: what is said of a run once it is judged. Everything in it follows from the run
+//! directory alone, so that judging again gives the same bytes.
+//!
+//! Moments are the run's start in UTC plus what CLOCK_BOOTTIME measured since, so that a step of the
+//! wall clock during the run does not bend them.
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use lossproof_ledger::counts::Counts;
+use lossproof_ledger::event::Proof;
+use lossproof_ledger::verdict::Verdict;
+use serde::{Deserialize, Serialize};
+
+/// The judged run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The experiment's name.
+    pub experiment: String,
+    /// Run id.
+    pub run: String,
+    /// What the run proves.
+    pub verdict: Verdict,
+    /// Why, one sentence each: violations first, then what could not be known. Empty for a pass.
+    pub reasons: Vec<String>,
+    /// What a reader should know that changes no verdict, one sentence each.
+    pub notes: Vec<String>,
+    /// The run's first event.
+    pub started_at: Timestamp,
+    /// From the run's first event to its last, in milliseconds.
+    pub duration_ms: u64,
+    /// In the order of the file.
+    pub faults: Vec<Fault>,
+    /// By name, in the order of the file.
+    pub profiles: IndexMap<String, Profile>,
+    /// What the run ran on.
+    pub environment: Environment,
+}
+
+impl Report {
+    /// The content of `report.json`.
+    ///
+    /// # Errors
+    /// None in practice: every value of a report has a JSON form.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
+
+/// A fault and its window. The change of the world lies between a call and its proof.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Kind, such as `partition`.
+    pub kind: String,
+    /// Whom it hit; none where its selector was never resolved.
+    pub target: Option<Target>,
+    /// When its injection was called for.
+    pub inject_called_at: Option<Timestamp>,
+    /// When its effect was proven (or looked for in vain).
+    pub injected_at: Option<Timestamp>,
+    /// When its healing was called for.
+    pub heal_called_at: Option<Timestamp>,
+    /// When its end was proven (or looked for in vain).
+    pub healed_at: Option<Timestamp>,
+    /// When the cluster was as before; none if that was never seen.
+    pub recovered_at: Option<Timestamp>,
+    /// What the world showed.
+    pub proof: Proofs,
+    /// For each profile: messages in flight or acknowledged while the fault was held.
+    pub exposure: IndexMap<String, u64>,
+}
+
+/// Whom a fault hit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Broker ids.
+    pub brokers: Vec<i32>,
+    /// What the choice was based on, one sentence.
+    pub basis: String,
+    /// Whether it was the same for each profile's topic.
+    pub same_for_all: bool,
+}
+
+/// What the world showed of a fault, as far as it came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Proofs {
+    /// That it bit.
+    pub injected: Option<Proof>,
+    /// That it is gone.
+    pub healed: Option<Proof>,
+    /// The cluster's state when recovery was reached or given up, one sentence.
+    pub recovered: Option<String>,
+}
+
+/// What became of one profile's messages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its topic; none if the run ended before it was made.
+    pub topic: Option<String>,
+    /// In numbers.
+    pub counts: ProfileCounts,
+}
+
+/// Counts of messages, and how long producers waited.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProfileCounts {
+    /// Messages.
+    #[serde(flatten)]
+    pub messages: Counts,
+    /// Longest time that a stream had an overdue message unacknowledged, in milliseconds; none with
+    /// acks=0, which waits for nothing.
+    pub unavailable_ms_max: Option<u64>,
+    /// That longest time had not ended when the producer did: it is a lower bound.
+    pub unavailable_at_least: bool,
+    /// Acknowledgement minus intended send time, in milliseconds; none where nothing was acknowledged.
+    pub ack_latency_ms: Option<AckLatency>,
+}
+
+/// Quantiles of the acknowledgement latency in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct AckLatency {
+    /// Median.
+    pub p50: f64,
+    /// 99 of 100 are no slower.
+    pub p99: f64,
+    /// 999 of 1000 are no slower.
+    pub p999: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+/// What the run ran on.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// lossproof's version during the run.
+    pub lossproof: String,
+    /// Image of the brokers.
+    pub image: Option<String>,
+    /// From `up` to ready in milliseconds; none when the cluster served before.
+    pub boot_ms: Option<u64>,
+    /// Highest share of the processors' time that this host was busy, from 0 to 1.
+    pub host_busy_max: Option<f64>,
+    /// Its mean over the run.
+    pub host_busy_mean: Option<f64>,
+}

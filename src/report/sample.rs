@@ -1,0 +1,127 @@
+//! A literal report for tests of what is made from reports.
+
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use jiff::Timestamp;
+use lossproof_ledger::counts::{Counts, Undelivered};
+use lossproof_ledger::event::Proof;
+use lossproof_ledger::verdict::Verdict;
+
+use super::model::{
+    AckLatency, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target,
+};
+
+/// The leader cut off from its peers: the baseline loses, the resilient profile does not.
+pub(super) fn leader_partition() -> Report {
+    let started_at = Timestamp::from_second(1_700_000_000).unwrap();
+    let at = |ms| Some(started_at + Duration::from_millis(ms));
+    let proof = |summary: &str| {
+        Some(Proof {
+            holds: true,
+            summary: summary.to_owned(),
+            evidence: serde_json::Map::new(),
+        })
+    };
+    Report {
+        experiment: "leader-partition".to_owned(),
+        run: "20231114-221320-leader-partition".to_owned(),
+        verdict: Verdict::Pass,
+        reasons: Vec::new(),
+        notes: vec!["the last line of events.ndjson was cut off and is not counted".to_owned()],
+        started_at,
+        duration_ms: 71_300,
+        faults: vec![Fault {
+            kind: "partition".to_owned(),
+            target: Some(Target {
+                brokers: vec![2],
+                basis: "broker 2 leads partition 0 of both topics".to_owned(),
+                same_for_all: true,
+            }),
+            inject_called_at: at(20_202),
+            injected_at: at(20_240),
+            heal_called_at: at(40_240),
+            healed_at: at(40_300),
+            recovered_at: at(43_000),
+            proof: Proofs {
+                injected: proof("14 packets dropped, a probe of broker 1 went unanswered"),
+                healed: proof("a probe of broker 1 was answered"),
+                recovered: Some("all 12 partitions have three replicas in sync".to_owned()),
+            },
+            exposure: IndexMap::from([
+                ("baseline".to_owned(), 13_320),
+                ("resilient".to_owned(), 13_344),
+            ]),
+        }],
+        profiles: IndexMap::from([
+            ("baseline".to_owned(), baseline()),
+            ("resilient".to_owned(), resilient()),
+        ]),
+        environment: Environment {
+            lossproof: "0.1.0".to_owned(),
+            image: Some("apache/kafka:3.9.2".to_owned()),
+            boot_ms: Some(9_304),
+            host_busy_max: Some(0.71),
+            host_busy_mean: Some(0.4),
+        },
+    }
+}
+
+fn baseline() -> Profile {
+    Profile {
+        topic: Some("lossproof-baseline".to_owned()),
+        counts: ProfileCounts {
+            messages: Counts {
+                offered: 73_500,
+                acked: 73_411,
+                indeterminate: 80,
+                failed: 9,
+                delivered: 29_256,
+                lost_in_cluster: 44_155,
+                undelivered: Undelivered {
+                    failed: 9,
+                    indeterminate: 80,
+                    ..Undelivered::default()
+                },
+                lost: 44_244,
+                redelivered: 3,
+                in_log: 29_256,
+                records_in_log: 29_256,
+                ..Counts::default()
+            },
+            unavailable_ms_max: Some(840),
+            unavailable_at_least: false,
+            ack_latency_ms: Some(AckLatency {
+                p50: 1.42,
+                p99: 12.7,
+                p999: 240.0,
+                max: 840.3,
+            }),
+        },
+    }
+}
+
+fn resilient() -> Profile {
+    Profile {
+        topic: Some("lossproof-resilient".to_owned()),
+        counts: ProfileCounts {
+            messages: Counts {
+                offered: 73_500,
+                acked: 73_500,
+                delivered: 73_500,
+                in_log: 73_500,
+                records_in_log: 73_502,
+                duplicate_records: 2,
+                ..Counts::default()
+            },
+            unavailable_ms_max: Some(8_249),
+            unavailable_at_least: false,
+            ack_latency_ms: Some(AckLatency {
+                p50: 3.1,
+                p99: 7_912.0,
+                p999: 8_190.0,
+                max: 8_249.0,
+            }),
+        },
+    }
+}

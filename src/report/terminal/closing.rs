@@ -1,0 +1,146 @@
+//! What stands below the table of a judged run: sums, faults, verdict.
+
+use std::path::Path;
+
+use lossproof_ledger::counts::Counts;
+use lossproof_ledger::event::Proof;
+
+use super::grid::verdict_word;
+use super::out::{Style, Tone};
+use super::words::{self, millis, thousands};
+use crate::report::model::{Fault, Report};
+
+/// Line by line.
+pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String> {
+    let mut lines = Vec::new();
+    let width = report.profiles.keys().map(String::len).max().unwrap_or(0);
+    for (name, profile) in &report.profiles {
+        let [messages, records] = identities(&profile.counts.messages);
+        lines.push(format!("{name:width$}  balanced: {messages}"));
+        lines.push(format!("{:width$}  balanced: {records}", ""));
+    }
+    for (index, fault) in report.faults.iter().enumerate() {
+        lines.push(String::new());
+        self::fault(&mut lines, report, index, fault, style);
+    }
+    if !report.notes.is_empty() {
+        lines.push(String::new());
+        lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    }
+    lines.push(String::new());
+    lines.push(verdict(report, style));
+    lines.extend(report.reasons.iter().map(|reason| format!("  - {reason}")));
+    lines.push(format!("stored in {}", run_dir.display()));
+    lines
+}
+
+/// Both sums with the numbers that make them up, zeros left away.
+fn identities(counts: &Counts) -> [String; 2] {
+    let told = sum(&[
+        (counts.acked, "acknowledged"),
+        (counts.unconfirmed, "unconfirmed"),
+        (counts.failed, "failed"),
+        (counts.indeterminate, "unclear"),
+        (counts.unsent, "unsent"),
+    ]);
+    let became = sum(&[
+        (counts.delivered, "delivered"),
+        (counts.vanished, "vanished"),
+        (counts.lost_in_cluster, "lost in the cluster"),
+        (counts.recovered, "recovered"),
+        (counts.unreadable, "unreadable"),
+        (counts.expired, "expired"),
+        (counts.compacted, "compacted"),
+        (counts.lost_by_consumer, "lost by the consumer"),
+        (counts.lagging, "lagging"),
+        (counts.behind_open_txn, "behind an open transaction"),
+        (counts.undelivered.total(), "undelivered"),
+    ]);
+    let records = sum(&[
+        (counts.in_log, "distinct"),
+        (counts.duplicate_records, "copies"),
+        (counts.phantom, "phantom"),
+        (counts.corrupt, "corrupt"),
+    ]);
+    [
+        format!("offered {} = {told} = {became}", thousands(counts.offered)),
+        format!(
+            "records in the log {} = {records}",
+            thousands(counts.records_in_log)
+        ),
+    ]
+}
+
+fn sum(parts: &[(u64, &str)]) -> String {
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, name)| format!("{} {name}", thousands(*number)))
+        .collect();
+    if parts.is_empty() {
+        "0".to_owned()
+    } else {
+        parts.join(" + ")
+    }
+}
+
+fn fault(lines: &mut Vec<String>, report: &Report, index: usize, fault: &Fault, style: Style) {
+    let target = match &fault.target {
+        Some(target) => format!("{} ({})", words::brokers(&target.brokers), target.basis),
+        None => "never fired".to_owned(),
+    };
+    let title = format!("fault {}: {}, {target}", index + 1, fault.kind);
+    lines.push(style.paint(Tone::Strong, &title));
+    let at = |moment: Option<jiff::Timestamp>| match moment {
+        None => "never".to_owned(),
+        Some(moment) => {
+            let since = moment.duration_since(report.started_at).unsigned_abs();
+            words::offset(since)
+        }
+    };
+    let proven = |done: &str, proof: &Option<Proof>, moment| match proof {
+        None => format!("  never {done}"),
+        Some(Proof {
+            holds: true,
+            summary,
+            ..
+        }) => {
+            format!("  {} {done}, proven: {summary}", at(moment))
+        }
+        Some(Proof { summary, .. }) => {
+            let text = format!("  {} not proven to be {done}: {summary}", at(moment));
+            style.paint(Tone::Bad, &text)
+        }
+    };
+    lines.push(proven("injected", &fault.proof.injected, fault.injected_at));
+    if fault.proof.injected.is_none() {
+        return;
+    }
+    lines.push(proven("healed", &fault.proof.healed, fault.healed_at));
+    lines.push(match (&fault.proof.recovered, fault.recovered_at) {
+        (Some(state), Some(_)) => format!("  {} recovered: {state}", at(fault.recovered_at)),
+        (Some(state), None) => style.paint(Tone::Bad, &format!("  not recovered: {state}")),
+        (None, _) => "  recovery was not awaited".to_owned(),
+    });
+    let exposed: Vec<String> = fault
+        .exposure
+        .iter()
+        .map(|(profile, messages)| format!("{} of {profile}", thousands(*messages)))
+        .collect();
+    if !exposed.is_empty() {
+        lines.push(format!(
+            "  exposed, in flight or acknowledged meanwhile: {}",
+            exposed.join(", ")
+        ));
+    }
+}
+
+fn verdict(report: &Report, style: Style) -> String {
+    let (tone, word) = verdict_word(report.verdict);
+    format!(
+        "{}  {} ({})",
+        style.paint(tone, word),
+        report.experiment,
+        millis(report.duration_ms)
+    )
+}

@@ -1,0 +1,189 @@
+//! People's view of a run: lines as things happen, and the account at the end.
+//!
+//! On a terminal, lines scroll by above a foot that is drawn over again (`bars`). Anywhere else, and
+//! under CI, NO_COLOR or TERM=dumb, every line stays as written and counts come every five seconds.
+
+mod bars;
+mod closing;
+mod counts;
+mod grid;
+mod narrate;
+mod out;
+mod summary;
+mod tally;
+mod words;
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use comfy_table::Table;
+use indicatif::ProgressDrawTarget;
+use lossproof_ledger::event::{Event, EventKind};
+use owo_colors::Stream;
+
+use bars::Bars;
+use narrate::Narrator;
+use out::{Out, Style, Tone, may_redraw};
+pub use summary::Summary;
+use tally::Tally;
+
+use super::model::Report;
+
+/// How a run is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Output {
+    /// `live` on a terminal, `plain` elsewhere.
+    #[default]
+    Auto,
+    /// Lines above a foot that is drawn over again. `plain` where that is not possible.
+    Live,
+    /// Lines that stay as written.
+    Plain,
+    /// `report.json` on standard output, all else on standard error.
+    Json,
+}
+
+/// Columns where the terminal's own number is not known, or said to be 0 as some pseudo-terminals do.
+const WIDTH: u16 = 100;
+
+/// Between two progress lines of plain output.
+const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows events as they come, and reports at the end. Never fails: output that nobody reads any
+/// more is dropped.
+pub struct Terminal {
+    out: Out,
+    /// Where `report.json` goes, if it is asked for.
+    json: Option<Out>,
+    style: Style,
+    width: u16,
+    bars: Option<Bars>,
+    narrator: Narrator,
+    tally: Tally,
+    last_progress: Duration,
+}
+
+impl Terminal {
+    /// A terminal on the process' own streams.
+    #[must_use]
+    pub fn new(output: Output) -> Self {
+        let stream = match output {
+            Output::Json => Stream::Stderr,
+            Output::Auto | Output::Live | Output::Plain => Stream::Stdout,
+        };
+        let (sink, target): (Box<dyn io::Write + Send>, _) = match stream {
+            Stream::Stdout => (Box::new(io::stdout()), ProgressDrawTarget::stdout()),
+            Stream::Stderr => (Box::new(io::stderr()), ProgressDrawTarget::stderr()),
+        };
+        let live = match output {
+            Output::Plain => false,
+            Output::Live => !target.is_hidden(),
+            Output::Auto | Output::Json => may_redraw(stream),
+        };
+        Self {
+            bars: live.then(|| Bars::new(target)),
+            json: (output == Output::Json).then(|| Out::new(Box::new(io::stdout()))),
+            width: width(stream),
+            ..Self::plain(sink, Style::of(stream))
+        }
+    }
+
+    fn plain(sink: Box<dyn io::Write + Send>, style: Style) -> Self {
+        Self {
+            out: Out::new(sink),
+            json: None,
+            style,
+            width: WIDTH,
+            bars: None,
+            narrator: Narrator::default(),
+            tally: Tally::default(),
+            last_progress: Duration::ZERO,
+        }
+    }
+
+    /// Shows one event.
+    pub fn event(&mut self, event: &Event) {
+        let line = self.narrator.tell(event);
+        let since_start = self.narrator.since_start(event);
+        match &event.kind {
+            EventKind::RunStarted { .. } => {
+                self.tally = Tally::default();
+                self.last_progress = Duration::ZERO;
+            }
+            EventKind::ClientProgress { client, progress } => self.tally.update(client, progress),
+            EventKind::ClientEnded { client, .. } => self.tally.ended(client),
+            _ => {}
+        }
+        if let Some(line) = line {
+            self.line(since_start, line.tone, &line.text);
+        }
+        match &mut self.bars {
+            Some(bars) => bars.event(event, &self.narrator, &self.tally),
+            None => self.progress(event, since_start),
+        }
+    }
+
+    /// Shows the account of a judged run.
+    pub fn report(&mut self, report: &Report, run_dir: &Path) {
+        if let Some(bars) = &mut self.bars {
+            bars.clear();
+        }
+        self.out.line("");
+        self.out
+            .line(&counts::table(report, self.style, self.width));
+        for line in closing::lines(report, run_dir, self.style) {
+            self.out.line(&line);
+        }
+        if let Some(json) = &mut self.json
+            && let Ok(bytes) = report.to_json()
+        {
+            json.bytes(&bytes);
+        }
+    }
+
+    /// Shows how several experiments ended.
+    pub fn summary(&mut self, experiments: &[Summary<'_>]) {
+        self.out.line("");
+        self.out
+            .line(&summary::table(experiments, self.style, self.width));
+    }
+
+    fn progress(&mut self, event: &Event, since_start: Duration) {
+        let counted = matches!(event.kind, EventKind::ClientProgress { .. });
+        if !counted || since_start.saturating_sub(self.last_progress) < PROGRESS_EVERY {
+            return;
+        }
+        self.last_progress = since_start;
+        for (profile, sums) in self.tally.profiles() {
+            let text = format!(
+                "{} {profile}: {}",
+                words::offset(since_start),
+                sums.sentence()
+            );
+            self.out.line(&self.style.paint(Tone::Faint, &text));
+        }
+    }
+
+    fn line(&mut self, since_start: Duration, tone: Tone, text: &str) {
+        let time = self.style.paint(Tone::Faint, &words::offset(since_start));
+        let line = format!("{time} {}", self.style.paint(tone, text));
+        match &self.bars {
+            Some(bars) => bars.line(&line),
+            None => self.out.line(&line),
+        }
+    }
+}
+
+/// Columns of the stream's terminal.
+fn width(stream: Stream) -> u16 {
+    let mut table = Table::new();
+    if matches!(stream, Stream::Stderr) {
+        table.use_stderr();
+    }
+    table.width().filter(|width| *width > 0).unwrap_or(WIDTH)
+}
+
+#[cfg(test)]
+mod tests;
