@@ -10,7 +10,6 @@ pub mod clock;
 pub mod counts;
 pub mod event;
 pub mod journal;
-pub mod payload;
 pub mod metric;
 pub mod payload;
 pub mod reconcile;

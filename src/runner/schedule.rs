@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lossproof_ledger::clock::Stamp;
-use lossproof_ledger::event::{EventKind, Proof};
+use lossproof_ledger::event::{EventKind, Phase, Proof};
 use tokio::time::{Instant, sleep_until};
 
 use super::recorder::Recorder;
@@ -56,6 +56,7 @@ pub async fn run(
 ) -> Result<()> {
     let mut order: Vec<(usize, &FaultSpec)> = faults.iter().enumerate().collect();
     order.sort_by_key(|(_, spec)| spec.at);
+    let last = order.last().map(|(index, _)| *index);
     for (index, spec) in order {
         sleep_until(zero + spec.at).await;
         let target = fault::resolve(cluster, fault::selector(&spec.kind), topics).await?;
@@ -70,6 +71,10 @@ pub async fn run(
             continue;
         }
         one(cluster, index, spec, &target, active, recorder).await?;
+        if Some(index) == last {
+            recorder.emit(EventKind::PhaseStarted { phase: Phase::Recover, expected_ms: None })?;
+        }
+        recovered(cluster, recorder, index).await?;
     }
     Ok(())
 }
@@ -101,7 +106,7 @@ async fn one(
     }
     heal(cluster, recorder, index, &undo).await?;
     active.lock().retain(|(other, _)| *other != index);
-    recovered(cluster, recorder, index).await
+    Ok(())
 }
 
 async fn heal(cluster: &Cluster, recorder: &Recorder, index: usize, undo: &Undo) -> Result<()> {
