@@ -20,6 +20,7 @@ use crate::cluster::{Broker, Cluster};
 
 const FILLER: &str = "/data/lossproof-filler";
 const FAILURE_LIMIT: Duration = Duration::from_secs(30);
+const HALT_LIMIT: Duration = Duration::from_secs(5);
 /// What Kafka logs for ENOSPC, from the JDK's message.
 const STORAGE_ERROR: &str = "No space left on device";
 
@@ -41,7 +42,11 @@ pub(super) async fn inject(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> 
         let since = jiff::Timestamp::now().as_second();
         fill(cluster, broker).await;
         let error = storage_error(cluster, broker, since).await?;
-        let after = cluster.engine.state(&broker.container).await?;
+        // It halts a moment after it has said so; whether it does is told, and either is a proof.
+        let after = match cluster.engine.ended(&broker.container, HALT_LIMIT).await {
+            Ok(ended) => ended,
+            Err(_) => cluster.engine.state(&broker.container).await?,
+        };
         let free = on_volume(cluster, id, "df -Pk /data | awk 'NR==2 {print $4}'").await?;
         let free_kib: u64 = free.trim().parse().with_context(|| format!("df said {free}"))?;
         let (holds, sentence) = match &error {
