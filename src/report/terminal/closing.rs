@@ -29,7 +29,12 @@ pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String
     }
     lines.push(String::new());
     lines.push(verdict(report, style));
-    lines.extend(report.reasons.iter().map(|reason| format!("  - {reason}")));
+    lines.extend(
+        report
+            .reasons
+            .iter()
+            .map(|reason| format!("  - {}", reason.text)),
+    );
     lines.push(format!("stored in {}", run_dir.display()));
     lines
 }

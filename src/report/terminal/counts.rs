@@ -1,12 +1,13 @@
 //! Profiles side by side: what was offered, what the producers were told, what became of it.
 
 use comfy_table::{Attribute, Cell, CellAlignment, Table};
+use lossproof_ledger::availability::Latency;
 use lossproof_ledger::counts::Counts;
 
 use super::grid::{cell, grid};
 use super::out::{Style, Tone};
 use super::words::{millis, thousands};
-use crate::report::model::{AckLatency, Profile, Report};
+use crate::report::model::{Profile, Report};
 
 /// A count with its name for people.
 struct Row {
@@ -175,21 +176,15 @@ pub(super) fn table(report: &Report, style: Style, width: u16) -> String {
         "longest time without an ack",
         unavailable,
     );
-    times(
-        &mut table,
-        report,
-        "half acknowledged within",
-        |p| latency(p, |l| l.p50),
-    );
+    times(&mut table, report, "half acknowledged within", |p| {
+        latency(p, |l| l.p50)
+    });
     times(&mut table, report, "99 of 100 acknowledged within", |p| {
         latency(p, |l| l.p99)
     });
-    times(
-        &mut table,
-        report,
-        "slowest acknowledgement",
-        |p| latency(p, |l| l.max),
-    );
+    times(&mut table, report, "slowest acknowledgement", |p| {
+        latency(p, |l| l.max)
+    });
     table.trim_fmt()
 }
 
@@ -243,7 +238,7 @@ fn unavailable(profile: &Profile) -> String {
     }
 }
 
-fn latency(profile: &Profile, quantile: fn(&AckLatency) -> f64) -> String {
+fn latency(profile: &Profile, quantile: fn(&Latency) -> f64) -> String {
     match &profile.counts.ack_latency_ms {
         None => "not measured".to_owned(),
         Some(latency) => match quantile(latency) {
