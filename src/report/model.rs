@@ -115,8 +115,21 @@ pub struct Proofs {
 pub struct Profile {
     /// Its topic; none if the run ended before it was made.
     pub topic: Option<String>,
+    /// Partitions of which the audit did not read everything: what is lost there is not known.
+    pub unread_partitions: Vec<i32>,
+    /// Whether every client journal is there, and whole up to a known point.
+    pub journals_complete: bool,
     /// In numbers.
     pub counts: ProfileCounts,
+}
+
+impl Profile {
+    /// Whether everything that should have been read was. Otherwise what became of the messages may
+    /// be otherwise than counted.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unread_partitions.is_empty() && self.journals_complete
+    }
 }
 
 /// Counts of messages, and how long producers waited.

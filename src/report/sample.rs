@@ -77,6 +77,8 @@ fn held(profile: &str, text: &str) -> Reason {
 fn baseline() -> Profile {
     Profile {
         topic: Some("lossproof-baseline".to_owned()),
+        unread_partitions: Vec::new(),
+        journals_complete: true,
         counts: ProfileCounts {
             messages: Counts {
                 offered: 73_500,
@@ -111,6 +113,8 @@ fn baseline() -> Profile {
 fn resilient() -> Profile {
     Profile {
         topic: Some("lossproof-resilient".to_owned()),
+        unread_partitions: Vec::new(),
+        journals_complete: true,
         counts: ProfileCounts {
             messages: Counts {
                 offered: 73_500,

@@ -82,8 +82,14 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
             .into_iter()
             .map(|outcome| {
                 let topic = history.topics.get(&outcome.profile);
+                let unread = outcome.reconciliation.partitions.iter();
                 let profile = Profile {
                     topic: topic.map(|topic| topic.name.clone()),
+                    unread_partitions: unread
+                        .filter(|partition| !partition.audit_complete)
+                        .map(|partition| partition.partition)
+                        .collect(),
+                    journals_complete: outcome.reconciliation.journals_complete,
                     counts: counts(&outcome),
                 };
                 (outcome.profile, profile)
