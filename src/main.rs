@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run(args) => cli::run::run(args).await,
             Command::Clean(args) => cli::clean::run(args).await,
-            Command::Analyze(args) => cli::analyze::run(args),
+            Command::Analyze(args) => cli::analyze::run(&args),
             Command::Client(_) => Exit::Internal,
         }
     });

@@ -16,7 +16,10 @@
 //! not among them.
 //!
 //! acks=0 has none of these but exposure: its reports say only that a message was written to a
-//! socket.
+//! socket. (With acks=0 and not even such a report, the stream is unavailable like any other.)
+//!
+//! **Resumption** asks every stream and every partition: a cluster that serves two partitions of
+//! three has not resumed.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +31,8 @@ use crate::reconcile::StreamId;
 use crate::record::Record;
 
 const NS_PER_MS: u64 = 1_000_000;
+/// Latencies above a day are counted as a day.
+const LATENCY_LIMIT_US: u64 = 24 * 3_600 * 1_000_000;
 
 /// A stream with its pace: message n is meant to be sent at `start_ns + n * period_ns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +48,36 @@ pub struct PacedStream {
 }
 
 impl PacedStream {
+    /// Sequences that should have been offered by then.
+    #[must_use]
+    pub const fn due_by(&self, at_ns: u64) -> u64 {
+        if at_ns < self.start_ns {
+            return 0;
+        }
+        match (at_ns - self.start_ns).checked_div(self.period_ns) {
+            Some(periods) => periods + 1,
+            None => u64::MAX,
+        }
+    }
+
     const fn intended_ns(&self, sequence: u64) -> u64 {
         self.start_ns
             .saturating_add(sequence.saturating_mul(self.period_ns))
     }
+}
+
+/// Share of the due messages that must have been offered for the rate to count as kept.
+const RATE_KEPT: f64 = 0.95;
+/// Share of the processors' time from which on a host counts as busy.
+const BUSY: f64 = 0.9;
+
+/// Whether the host was too busy for its producers to keep the offered rate: messages that were
+/// due were not offered, and the host was busy (mean share of the processors' time, 0 to 1). A
+/// producer that falls behind on an idle host is held up by its client or the cluster, which is
+/// what is measured.
+#[must_use]
+pub fn host_too_busy(due: u64, offered: u64, busy: f64) -> bool {
+    (offered as f64) < due as f64 * RATE_KEPT && busy >= BUSY
 }
 
 /// The time of a fault, CLOCK_BOOTTIME.
@@ -221,7 +252,7 @@ impl Timekeeper {
     /// Begins with all streams of a profile and all faults.
     ///
     /// # Panics
-    /// Never: the histogram's precision is a valid constant.
+    /// Never: the histogram's bounds and precision are valid constants.
     #[must_use]
     pub fn new(streams: &[PacedStream], windows: Vec<Window>) -> Self {
         let none = vec![Firsts::NONE; windows.len()];
@@ -239,7 +270,9 @@ impl Timekeeper {
                 .map(|s| (s.id.partition, none.clone()))
                 .collect(),
             windows,
-            latency_us: Histogram::new(3).expect("3 significant digits are supported"),
+            // Fixed bounds: `saturating_record` clamps to them, and never resizes.
+            latency_us: Histogram::new_with_bounds(1, LATENCY_LIMIT_US, 3)
+                .expect("these bounds and 3 significant digits are supported"),
         }
     }
 
@@ -426,3 +459,6 @@ fn unavailable(track: &Track, end_ns: u64) -> Option<Span> {
     let closed = Span::closed(longest);
     Some(open.map_or(closed, |open| closed.longest(Span::open(open))))
 }
+
+#[cfg(test)]
+mod tests;

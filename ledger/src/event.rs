@@ -1,6 +1,8 @@
 //! What happens in a run, as one stream: the runner emits it, reporters show it, the run directory
 //! keeps it in `events.ndjson`, and the verdict is computed from what was kept.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
@@ -47,6 +49,22 @@ pub enum Phase {
     TearDown,
 }
 
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Provision => "provision",
+            Self::WarmUp => "warm-up",
+            Self::Faults => "faults",
+            Self::Recover => "recover",
+            Self::AfterRecovery => "after recovery",
+            Self::Drain => "drain",
+            Self::Audit => "audit",
+            Self::Judge => "judge",
+            Self::TearDown => "tear-down",
+        })
+    }
+}
+
 /// A client's part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,6 +86,20 @@ pub struct ClientId {
     pub member: u16,
     /// Restarts of this process, from 0.
     pub incarnation: u16,
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = match self.role {
+            Role::Producer => "producer",
+            Role::Consumer => "consumer",
+        };
+        write!(f, "{} {role} {}", self.profile, self.member)?;
+        match self.incarnation {
+            0 => Ok(()),
+            n => write!(f, " (restart {n})"),
+        }
+    }
 }
 
 /// What the world showed when a fault was injected or healed.

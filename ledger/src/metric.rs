@@ -164,3 +164,78 @@ impl Comparison {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Holds::{No, Unknown, Yes};
+    use test_case::test_case;
+
+    const fn exactly(n: u64) -> Known {
+        Known {
+            low: n,
+            high: Some(n),
+        }
+    }
+
+    const fn at_least(n: u64) -> Known {
+        Known { low: n, high: None }
+    }
+
+    // Below, at and above a bound of 10; then at least 9, 10 and 11.
+    #[test_case(Comparison::Equal, [No, Yes, No], [Unknown, Unknown, No])]
+    #[test_case(Comparison::AtLeast, [No, Yes, Yes], [Unknown, Yes, Yes])]
+    #[test_case(Comparison::MoreThan, [No, No, Yes], [Unknown, Unknown, Yes])]
+    #[test_case(Comparison::AtMost, [Yes, Yes, No], [Unknown, Unknown, No])]
+    #[test_case(Comparison::LessThan, [Yes, No, No], [Unknown, No, No])]
+    fn comparisons(comparison: Comparison, closed: [Holds; 3], open: [Holds; 3]) {
+        assert_eq!(
+            [9, 10, 11].map(|n| comparison.holds(exactly(n), 10)),
+            closed
+        );
+        assert_eq!([9, 10, 11].map(|n| comparison.holds(at_least(n), 10)), open);
+    }
+
+    /// Over all small intervals, `holds` says what trying every value says.
+    #[test]
+    fn comparisons_agree_with_trying_every_value() {
+        type Plain = fn(u64, u64) -> bool;
+        let plain: [(Comparison, Plain); 5] = [
+            (Comparison::Equal, |n, bound| n == bound),
+            (Comparison::AtLeast, |n, bound| n >= bound),
+            (Comparison::MoreThan, |n, bound| n > bound),
+            (Comparison::AtMost, |n, bound| n <= bound),
+            (Comparison::LessThan, |n, bound| n < bound),
+        ];
+        for (comparison, plain) in plain {
+            for low in 0..5 {
+                for high in low..5 {
+                    for bound in 0..6 {
+                        let known = Known {
+                            low,
+                            high: Some(high),
+                        };
+                        let wanted = match (low..=high).filter(|n| plain(*n, bound)).count() as u64
+                        {
+                            0 => No,
+                            all if all == high - low + 1 => Yes,
+                            _ => Unknown,
+                        };
+                        let got = comparison.holds(known, bound);
+                        assert_eq!(got, wanted, "{known:?} {} {bound}", comparison.sign());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_known_name_leads_back_to_its_metric() {
+        for name in known_metrics() {
+            assert_eq!(Metric::named(name).map(Metric::name), Some(name));
+        }
+        assert_eq!(Metric::named("lots"), None);
+        assert!(Metric::named("unavailable").is_some_and(Metric::is_time));
+        assert_eq!(Metric::named("lost"), Some(Metric::Count("lost")));
+    }
+}

@@ -71,7 +71,7 @@ pub struct Recovery {
 /// What came of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultOutcome {
-    /// Index in the experiment.
+    /// Its number in the experiment, from 1, as its sentences name it.
     pub fault: usize,
     /// Kind, such as `partition`.
     pub kind: String,
@@ -249,11 +249,11 @@ impl Judge<'_> {
     }
 
     fn fault(&mut self, fault: &FaultOutcome) {
-        let name = format!("Fault {} ({})", fault.fault, fault.kind);
+        let name = self.fault_name(fault);
         match &fault.injected {
             Some(proof) if proof.holds => {}
             Some(proof) => {
-                let text = format!("{name} is not proven to have bitten: {}", proof.summary);
+                let text = format!("The {name} is not proven to have bitten: {}", proof.summary);
                 self.add(ReasonKind::FaultUnproven, None, text);
             }
             None => {
@@ -262,35 +262,43 @@ impl Judge<'_> {
                 } else {
                     "the run ended before it"
                 };
-                let text = format!("{name} was never injected: {why}.");
+                let text = format!("The {name} was never injected: {why}.");
                 self.add(ReasonKind::FaultUnproven, None, text);
                 return;
             }
         }
         if let Some(proof) = fault.healed.as_ref().filter(|proof| !proof.holds) {
-            let text = format!("{name} is not proven to be healed: {}", proof.summary);
+            let text = format!("The {name} is not proven to be healed: {}", proof.summary);
             self.add(ReasonKind::HealUnproven, None, text);
         }
         match &fault.recovered {
             Some(recovery) if recovery.reached => {}
             Some(recovery) => {
                 let text = format!(
-                    "The cluster did not recover from {name}: {}",
+                    "The cluster did not recover from the {name}: {}",
                     recovery.state
                 );
                 self.add(ReasonKind::NotRecovered, None, text);
             }
             None => {
-                let text = format!("Nobody saw the cluster recover from {name}.");
+                let text = format!("Nobody saw the cluster recover from the {name}.");
                 self.add(ReasonKind::NotRecovered, None, text);
             }
         }
         if !fault.same_for_all {
             let text = format!(
-                "{name} did not hit all profiles alike: its selector meant different brokers for \
+                "The {name} did not hit all profiles alike: its selector meant different brokers for \
                  their topics."
             );
             self.add(ReasonKind::SelectorDiffers, None, text);
+        }
+    }
+
+    /// Such as `partition fault`, with its place in the schedule where there are several.
+    fn fault_name(&self, fault: &FaultOutcome) -> String {
+        match self.case.faults.len() {
+            1 => format!("{} fault", fault.kind),
+            all => format!("{} fault ({} of {all})", fault.kind, fault.fault + 1),
         }
     }
 
@@ -327,10 +335,9 @@ impl Judge<'_> {
                 if !partitions.is_empty() {
                     let text = format!(
                         "{name}: nothing was {what} in {} after the cluster had recovered from \
-                         fault {} ({}).",
+                         the {}.",
                         list(partitions),
-                        fault.fault,
-                        fault.kind
+                        self.fault_name(fault)
                     );
                     self.add(ReasonKind::NotResumed, Some(name), text);
                 }
@@ -378,9 +385,9 @@ impl Judge<'_> {
                 && promise.comparison.holds(known, promise.bound) == Holds::No
             {
                 let text = format!(
-                    "{}, as of every profile that does not say otherwise, but it is {}.",
-                    asked(&promise, "must be"),
-                    value(promise.metric, known)
+                    "{}{}, and 0 is promised by every profile that does not say otherwise.",
+                    found(&promise, known),
+                    self.places(&promise)
                 );
                 self.add(ReasonKind::Broken, Some(&promise.profile), text);
             }
@@ -403,59 +410,85 @@ impl Judge<'_> {
     }
 
     fn must_show(&mut self, promise: &Promise) {
-        let (known, holds) = self.look(promise);
-        let profile = Some(promise.profile.as_str());
-        match (holds, known) {
-            (Holds::Yes, Some(known)) => {
-                let text = format!(
-                    "{}, and it is {}.",
-                    asked(promise, "was to show"),
-                    value(promise.metric, known)
-                );
-                self.add(ReasonKind::Shown, profile, text);
-            }
-            _ if self.too_busy(promise) => self.busy(promise),
-            (_, Some(known)) => {
-                let text = format!(
-                    "{}, but it is {}: the run proves nothing.",
-                    asked(promise, "was to show"),
-                    value(promise.metric, known)
-                );
-                self.add(ReasonKind::NotShown, profile, text);
-            }
-            (_, None) => {
-                let text = format!("{}, but {UNMEASURED}.", asked(promise, "was to show"));
-                self.add(ReasonKind::NotShown, profile, text);
-            }
-        }
-    }
-
-    fn must_hold(&mut self, promise: &Promise) {
-        let (known, holds) = self.look(promise);
-        let profile = Some(promise.profile.as_str());
-        let asked = asked(promise, "must be");
         if self.too_busy(promise) {
             return self.busy(promise);
         }
+        let (known, holds) = self.look(promise);
+        let asked = asked(promise);
+        let (kind, text) = match (holds, known) {
+            (Holds::Yes, Some(known)) => (
+                ReasonKind::Shown,
+                format!("{}, and {asked} was to be shown.", found(promise, known)),
+            ),
+            (_, Some(known)) => (
+                ReasonKind::NotShown,
+                format!(
+                    "{}, and the run is proof of anything only with {asked}.",
+                    found(promise, known)
+                ),
+            ),
+            (_, None) => (
+                ReasonKind::NotShown,
+                format!("{}, and {asked} was to be shown.", unmeasured(promise)),
+            ),
+        };
+        self.add(kind, Some(&promise.profile), text);
+    }
+
+    fn must_hold(&mut self, promise: &Promise) {
+        if self.too_busy(promise) {
+            return self.busy(promise);
+        }
+        let (known, holds) = self.look(promise);
+        let asked = asked(promise);
         let (kind, text) = match (holds, known) {
             (Holds::Yes, Some(known)) => (
                 ReasonKind::Held,
-                format!("{asked}, and it is {}.", value(promise.metric, known)),
+                format!("{}, and {asked} was promised.", found(promise, known)),
             ),
             (Holds::No, Some(known)) => (
                 ReasonKind::Broken,
-                format!("{asked}, but it is {}.", value(promise.metric, known)),
+                format!(
+                    "{}{}, but {asked} was promised.",
+                    found(promise, known),
+                    self.places(promise)
+                ),
             ),
             (Holds::Unknown, Some(known)) => (
                 ReasonKind::Undecided,
                 format!(
-                    "{asked}; all that can be said is that it is {}.",
-                    value(promise.metric, known)
+                    "{}, which neither proves nor refutes the {asked} that was promised.",
+                    found(promise, known)
                 ),
             ),
-            (_, None) => (ReasonKind::Undecided, format!("{asked}, but {UNMEASURED}.")),
+            (_, None) => (
+                ReasonKind::Undecided,
+                format!("{}, and {asked} was promised.", unmeasured(promise)),
+            ),
         };
-        self.add(kind, profile, text);
+        self.add(kind, Some(&promise.profile), text);
+    }
+
+    /// Where a count that should be small comes from, such as ` (partition 0: 3, partition 2: 1)`.
+    fn places(&self, promise: &Promise) -> String {
+        let (Metric::Count(name), Some(outcome)) = (promise.metric, self.outcome(&promise.profile))
+        else {
+            return String::new();
+        };
+        let places: Vec<_> = outcome
+            .reconciliation
+            .partitions
+            .iter()
+            .filter_map(|p| {
+                let count = p.counts.get(name).filter(|count| *count > 0)?;
+                Some(format!("partition {}: {count}", p.partition))
+            })
+            .collect();
+        if places.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", places.join(", "))
+        }
     }
 
     fn too_busy(&self, promise: &Promise) -> bool {
@@ -498,40 +531,43 @@ impl Judge<'_> {
     }
 }
 
-const UNMEASURED: &str = "the run has nothing to measure it by";
-
 fn known(outcome: &ProfileOutcome, promise: &Promise) -> Option<Known> {
     promise
         .metric
         .known(&outcome.reconciliation, &outcome.times)
 }
 
-/// Such as `resilient: lost must be = 0`.
-fn asked(promise: &Promise, verb: &str) -> String {
+/// The bound, such as `0`, `>= 100` or `< 30 s`.
+fn asked(promise: &Promise) -> String {
     let bound = quantity(promise.metric, promise.bound);
-    let sign = match promise.comparison {
-        Comparison::Equal => String::new(),
-        other => format!("{} ", other.sign()),
+    match promise.comparison {
+        Comparison::Equal => bound,
+        other => format!("{} {bound}", other.sign()),
+    }
+}
+
+/// Such as `resilient: lost is 5`.
+fn found(promise: &Promise, known: Known) -> String {
+    let low = quantity(promise.metric, known.low);
+    let value = match known.high {
+        Some(high) if high == known.low => low,
+        Some(high) => format!("between {low} and {}", quantity(promise.metric, high)),
+        None => format!("at least {low}"),
     };
+    format!("{}: {} is {value}", promise.profile, promise.metric.name())
+}
+
+fn unmeasured(promise: &Promise) -> String {
     format!(
-        "{}: {} {verb} {sign}{bound}",
+        "{}: the run has nothing to measure {} by",
         promise.profile,
         promise.metric.name()
     )
 }
 
-fn value(metric: Metric, known: Known) -> String {
-    let low = quantity(metric, known.low);
-    match known.high {
-        Some(high) if high == known.low => low,
-        Some(high) => format!("between {low} and {}", quantity(metric, high)),
-        None => format!("at least {low}"),
-    }
-}
-
 fn quantity(metric: Metric, n: u64) -> String {
     if metric.is_time() {
-        format!("{}.{:03} s", n / 1_000, n % 1_000)
+        format!("{} s", n as f64 / 1_000.0)
     } else {
         n.to_string()
     }
@@ -544,3 +580,6 @@ fn list(partitions: &[i32]) -> String {
         _ => format!("partitions {}", numbers.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

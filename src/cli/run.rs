@@ -146,7 +146,7 @@ async fn one(
 /// Judges a run directory and keeps the report in it.
 fn judged(run_dir: &std::path::Path) -> Result<Report> {
     let report = judge(run_dir)?;
-    std::fs::write(run_dir.join("report.json"), report.to_json()?).context("can't write report.json")?;
+    report.store(run_dir).context("can't write report.json")?;
     Ok(report)
 }
 

@@ -216,6 +216,32 @@ pub enum FaultKind {
     },
 }
 
+impl FaultKind {
+    /// Its key in the file.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Kill { .. } => "kill",
+            Self::Restart { .. } => "restart",
+            Self::Partition { .. } => "partition",
+            Self::DiskFill { .. } => "disk_fill",
+        }
+    }
+
+    /// Whom it hits.
+    #[must_use]
+    pub const fn target(&self) -> Selector {
+        match self {
+            Self::Kill { target }
+            | Self::Restart { target, .. }
+            | Self::Partition {
+                isolate: target, ..
+            }
+            | Self::DiskFill { target } => *target,
+        }
+    }
+}
+
 /// What is awaited between two restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartWait {

@@ -1,8 +1,9 @@
 //! What a run says for itself: events as they happen, and a report computed from what was stored.
 
+pub mod judge;
 mod model;
 #[cfg(test)]
 mod sample;
 pub mod terminal;
 
-pub use model::{AckLatency, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
+pub use model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};

@@ -4,11 +4,15 @@
 //! Moments are the run's start in UTC plus what CLOCK_BOOTTIME measured since, so that a step of the
 //! wall clock during the run does not bend them.
 
+use std::io;
+use std::path::Path;
+
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use lossproof_ledger::availability::Latency;
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
-use lossproof_ledger::verdict::Verdict;
+use lossproof_ledger::verdict::{Reason, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// The judged run.
@@ -20,13 +24,13 @@ pub struct Report {
     pub run: String,
     /// What the run proves.
     pub verdict: Verdict,
-    /// Why, one sentence each: violations first, then what could not be known. Empty for a pass.
-    pub reasons: Vec<String>,
+    /// Why, the weightiest first.
+    pub reasons: Vec<Reason>,
     /// What a reader should know that changes no verdict, one sentence each.
     pub notes: Vec<String>,
     /// The run's first event.
     pub started_at: Timestamp,
-    /// From the run's first event to its last, in milliseconds.
+    /// From the first event to the beginning of the tear-down, in milliseconds.
     pub duration_ms: u64,
     /// In the order of the file.
     pub faults: Vec<Fault>,
@@ -45,6 +49,19 @@ impl Report {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         Ok(bytes)
+    }
+}
+
+/// File of the report in a run directory.
+pub const REPORT: &str = "report.json";
+
+impl Report {
+    /// Writes `report.json` into the run directory.
+    ///
+    /// # Errors
+    /// If the file system refuses it.
+    pub fn store(&self, run_dir: &Path) -> io::Result<()> {
+        std::fs::write(run_dir.join(REPORT), self.to_json()?)
     }
 }
 
@@ -98,8 +115,21 @@ pub struct Proofs {
 pub struct Profile {
     /// Its topic; none if the run ended before it was made.
     pub topic: Option<String>,
+    /// Partitions of which the audit did not read everything: what is lost there is not known.
+    pub unread_partitions: Vec<i32>,
+    /// Whether every client journal is there, and whole up to a known point.
+    pub journals_complete: bool,
     /// In numbers.
     pub counts: ProfileCounts,
+}
+
+impl Profile {
+    /// Whether everything that should have been read was. Otherwise what became of the messages may
+    /// be otherwise than counted.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unread_partitions.is_empty() && self.journals_complete
+    }
 }
 
 /// Counts of messages, and how long producers waited.
@@ -114,20 +144,7 @@ pub struct ProfileCounts {
     /// That longest time had not ended when the producer did: it is a lower bound.
     pub unavailable_at_least: bool,
     /// Acknowledgement minus intended send time, in milliseconds; none where nothing was acknowledged.
-    pub ack_latency_ms: Option<AckLatency>,
-}
-
-/// Quantiles of the acknowledgement latency in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct AckLatency {
-    /// Median.
-    pub p50: f64,
-    /// 99 of 100 are no slower.
-    pub p99: f64,
-    /// 999 of 1000 are no slower.
-    pub p999: f64,
-    /// The slowest.
-    pub max: f64,
+    pub ack_latency_ms: Option<Latency>,
 }
 
 /// What the run ran on.

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
+use lossproof_ledger::availability::Latency;
 use lossproof_ledger::counts::{Counts, Undelivered};
 use lossproof_ledger::event::Proof;
-use lossproof_ledger::verdict::Verdict;
+use lossproof_ledger::verdict::{Reason, ReasonKind, Verdict};
 
-use super::model::{
-    AckLatency, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target,
-};
+use super::model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 
 /// The leader cut off from its peers: the baseline loses, the resilient profile does not.
 pub(super) fn leader_partition() -> Report {
@@ -27,7 +26,7 @@ pub(super) fn leader_partition() -> Report {
         experiment: "leader-partition".to_owned(),
         run: "20231114-221320-leader-partition".to_owned(),
         verdict: Verdict::Pass,
-        reasons: Vec::new(),
+        reasons: vec![held("resilient", "resilient: lost must be 0, and it is 0.")],
         notes: vec!["the last line of events.ndjson was cut off and is not counted".to_owned()],
         started_at,
         duration_ms: 71_300,
@@ -67,9 +66,19 @@ pub(super) fn leader_partition() -> Report {
     }
 }
 
+fn held(profile: &str, text: &str) -> Reason {
+    Reason {
+        kind: ReasonKind::Held,
+        profile: Some(profile.to_owned()),
+        text: text.to_owned(),
+    }
+}
+
 fn baseline() -> Profile {
     Profile {
         topic: Some("lossproof-baseline".to_owned()),
+        unread_partitions: Vec::new(),
+        journals_complete: true,
         counts: ProfileCounts {
             messages: Counts {
                 offered: 73_500,
@@ -91,7 +100,7 @@ fn baseline() -> Profile {
             },
             unavailable_ms_max: Some(840),
             unavailable_at_least: false,
-            ack_latency_ms: Some(AckLatency {
+            ack_latency_ms: Some(Latency {
                 p50: 1.42,
                 p99: 12.7,
                 p999: 240.0,
@@ -104,6 +113,8 @@ fn baseline() -> Profile {
 fn resilient() -> Profile {
     Profile {
         topic: Some("lossproof-resilient".to_owned()),
+        unread_partitions: Vec::new(),
+        journals_complete: true,
         counts: ProfileCounts {
             messages: Counts {
                 offered: 73_500,
@@ -116,7 +127,7 @@ fn resilient() -> Profile {
             },
             unavailable_ms_max: Some(8_249),
             unavailable_at_least: false,
-            ack_latency_ms: Some(AckLatency {
+            ack_latency_ms: Some(Latency {
                 p50: 3.1,
                 p99: 7_912.0,
                 p999: 8_190.0,

@@ -26,6 +26,8 @@
 mod clients;
 mod log;
 mod offsets;
+#[cfg(test)]
+mod planted;
 mod state;
 mod tally;
 #[cfg(test)]

@@ -36,6 +36,8 @@ struct Found {
 pub(super) struct Evidence {
     pub(super) reconciliation: Reconciliation,
     pub(super) times: Times,
+    /// Messages that the producers' pace asked for until they were told to end.
+    pub(super) planned: u64,
 }
 
 impl Journals {
@@ -117,7 +119,10 @@ impl Journals {
         };
 
         let mut log = LogPass::new(&facts).map_err(contradiction)?;
-        for journal in self.of(profile).filter(|j| j.header.source == Source::Audit) {
+        for journal in self
+            .of(profile)
+            .filter(|j| j.header.source == Source::Audit)
+        {
             for record in JournalReader::open(&journal.path)? {
                 log.record(&record?).map_err(contradiction)?;
             }
@@ -160,6 +165,10 @@ impl Journals {
         Ok(Evidence {
             reconciliation: clients.finish().map_err(contradiction)?,
             times: times.finish(history.producers_ended_ns(profile)),
+            planned: streams
+                .iter()
+                .map(|stream| planned(stream, history.offering_ended_ns()))
+                .sum(),
         })
     }
 
@@ -229,7 +238,9 @@ impl Journals {
 
     /// Whether all that the audit read is still there.
     fn audit_is_whole(&self, profile: &str) -> Result<bool, JudgeError> {
-        let mut audits = self.of(profile).filter(|j| j.header.source == Source::Audit);
+        let mut audits = self
+            .of(profile)
+            .filter(|j| j.header.source == Source::Audit);
         match (audits.next(), audits.next()) {
             (Some(journal), None) => {
                 let tail = JournalReader::open(&journal.path)?.finish()?;
@@ -294,6 +305,12 @@ fn journals_of(client: &ClientId, partitions: i32) -> Vec<String> {
             })
             .collect(),
     }
+}
+
+/// Messages that are due before a moment.
+fn planned(stream: &PacedStream, before_ns: u64) -> u64 {
+    let time = before_ns.saturating_sub(stream.start_ns);
+    time.checked_div(stream.period_ns).unwrap_or(0)
 }
 
 fn end_of(tail: Tail) -> JournalEnd {

@@ -20,6 +20,7 @@ pub(super) struct History {
     pub(super) started: Stamp,
     /// Time of the last event.
     pub(super) last_ns: u64,
+    pub(super) drain_ns: Option<u64>,
     /// Beginning of the tear-down, which is no part of what is judged.
     pub(super) tear_down_ns: Option<u64>,
     pub(super) image: Option<String>,
@@ -120,6 +121,7 @@ impl History {
             version,
             started: at,
             last_ns: at.boottime_ns,
+            drain_ns: None,
             tear_down_ns: None,
             image: None,
             boot_ms: None,
@@ -145,6 +147,11 @@ impl History {
         self.tear_down_ns.unwrap_or(self.last_ns)
     }
 
+    /// When producers were told to offer no more.
+    pub(super) fn offering_ended_ns(&self) -> u64 {
+        self.drain_ns.unwrap_or(self.end_ns())
+    }
+
     /// When the last producer of a profile was seen to have ended; the run's end if one never was.
     pub(super) fn producers_ended_ns(&self, profile: &str) -> u64 {
         self.clients
@@ -165,8 +172,10 @@ impl History {
             }
             EventKind::PhaseStarted { phase, .. } => {
                 self.phase = Some(phase);
-                if phase == Phase::TearDown {
-                    self.tear_down_ns.get_or_insert(at_ns);
+                match phase {
+                    Phase::Drain => self.drain_ns = Some(at_ns),
+                    Phase::TearDown => self.tear_down_ns = Some(at_ns),
+                    _ => {}
                 }
             }
             EventKind::TopicCreated {
@@ -331,7 +340,8 @@ fn parse(text: &[u8]) -> Result<(Vec<Event>, bool), (usize, serde_json::Error)> 
 mod tests {
     use super::*;
 
-    const WHOLE: &str = r#"{"at":{"boottime_ns":1,"utc":"2026-11-21T10:00:00Z"},"event":"run_ended"}"#;
+    const WHOLE: &str =
+        r#"{"at":{"boottime_ns":1,"utc":"2026-11-21T10:00:00Z"},"event":"run_ended"}"#;
 
     #[test]
     fn a_last_line_that_was_cut_off_is_left_out_and_noted() {

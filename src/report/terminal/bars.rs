@@ -39,10 +39,7 @@ impl Bars {
     pub(super) fn event(&mut self, event: &Event, narrator: &Narrator, tally: &Tally) {
         match &event.kind {
             EventKind::PhaseStarted { phase, expected_ms } => {
-                // From `faults: what happens` only the first word stays at the foot.
-                let name = words::phase(*phase);
-                let name = name.split_once(':').map_or(name, |(name, _)| name);
-                self.start_phase(name, *expected_ms);
+                self.start_phase(phase.to_string(), *expected_ms);
             }
             EventKind::ClientProgress { .. } => self.count(tally),
             EventKind::FaultInjected { fault, held_ms, .. } => {
@@ -75,7 +72,7 @@ impl Bars {
         }
     }
 
-    fn start_phase(&mut self, name: &str, expected_ms: Option<u64>) {
+    fn start_phase(&mut self, name: String, expected_ms: Option<u64>) {
         if let Some(bar) = self.phase.take() {
             bar.finish_and_clear();
         }
@@ -100,7 +97,7 @@ impl Bars {
         let bar = self
             .all
             .insert(0, ProgressBar::new_spinner().with_style(style));
-        bar.set_message(name.to_owned());
+        bar.set_message(name);
         bar.enable_steady_tick(REDRAW);
         self.phase = Some(bar);
     }

@@ -5,14 +5,20 @@ use std::path::Path;
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
 
+use super::counts::UNSURE;
 use super::grid::verdict_word;
 use super::out::{Style, Tone};
 use super::words::{self, millis, thousands};
-use crate::report::model::{Fault, Report};
+use crate::report::model::{Fault, Profile, Report};
 
 /// Line by line.
 pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
+    if !report.profiles.values().all(Profile::is_complete) {
+        lines.push(format!(
+            "{UNSURE} not all that happened could be read, so that this number may be another"
+        ));
+    }
     let width = report.profiles.keys().map(String::len).max().unwrap_or(0);
     for (name, profile) in &report.profiles {
         let [messages, records] = identities(&profile.counts.messages);
@@ -29,7 +35,12 @@ pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String
     }
     lines.push(String::new());
     lines.push(verdict(report, style));
-    lines.extend(report.reasons.iter().map(|reason| format!("  - {reason}")));
+    lines.extend(
+        report
+            .reasons
+            .iter()
+            .map(|reason| format!("  - {}", reason.text)),
+    );
     lines.push(format!("stored in {}", run_dir.display()));
     lines
 }

@@ -1,12 +1,13 @@
 //! Profiles side by side: what was offered, what the producers were told, what became of it.
 
 use comfy_table::{Attribute, Cell, CellAlignment, Table};
+use lossproof_ledger::availability::Latency;
 use lossproof_ledger::counts::Counts;
 
 use super::grid::{cell, grid};
 use super::out::{Style, Tone};
 use super::words::{millis, thousands};
-use crate::report::model::{AckLatency, Profile, Report};
+use crate::report::model::{Profile, Report};
 
 /// A count with its name for people.
 struct Row {
@@ -154,6 +155,12 @@ const IN_LOG: &[Row] = &[
     ),
 ];
 
+/// Whether a section's numbers of a profile can be relied on.
+type Sure = fn(&Profile) -> bool;
+
+/// Stands behind a number that cannot be relied on.
+pub(super) const UNSURE: char = '?';
+
 /// Profiles side by side.
 pub(super) fn table(report: &Report, style: Style, width: u16) -> String {
     let mut table = grid(style, width);
@@ -163,11 +170,19 @@ pub(super) fn table(report: &Report, style: Style, width: u16) -> String {
             .add_attribute(Attribute::Bold)
     });
     table.set_header(std::iter::once(Cell::new(&report.experiment)).chain(names));
-    section(&mut table, report, None, OFFERED);
-    section(&mut table, report, Some("What the producer was told"), TOLD);
-    section(&mut table, report, Some("What became of them"), BECAME);
-    section(&mut table, report, Some("Also seen"), FLAGS);
-    section(&mut table, report, Some("In the log"), IN_LOG);
+    let clients: Sure = |profile| profile.journals_complete;
+    let all: Sure = Profile::is_complete;
+    section(&mut table, report, None, OFFERED, clients);
+    section(
+        &mut table,
+        report,
+        Some("What the producer was told"),
+        TOLD,
+        clients,
+    );
+    section(&mut table, report, Some("What became of them"), BECAME, all);
+    section(&mut table, report, Some("Also seen"), FLAGS, all);
+    section(&mut table, report, Some("In the log"), IN_LOG, all);
     heading(&mut table, report, "Times");
     times(
         &mut table,
@@ -175,21 +190,15 @@ pub(super) fn table(report: &Report, style: Style, width: u16) -> String {
         "longest time without an ack",
         unavailable,
     );
-    times(
-        &mut table,
-        report,
-        "half acknowledged within",
-        |p| latency(p, |l| l.p50),
-    );
+    times(&mut table, report, "half acknowledged within", |p| {
+        latency(p, |l| l.p50)
+    });
     times(&mut table, report, "99 of 100 acknowledged within", |p| {
         latency(p, |l| l.p99)
     });
-    times(
-        &mut table,
-        report,
-        "slowest acknowledgement",
-        |p| latency(p, |l| l.max),
-    );
+    times(&mut table, report, "slowest acknowledgement", |p| {
+        latency(p, |l| l.max)
+    });
     table.trim_fmt()
 }
 
@@ -198,16 +207,11 @@ fn heading(table: &mut Table, report: &Report, title: &str) {
     table.add_row(std::iter::once(cell(title, Tone::Strong)).chain(blanks));
 }
 
-fn section(table: &mut Table, report: &Report, title: Option<&str>, rows: &[Row]) {
-    let profiles = || {
-        report
-            .profiles
-            .values()
-            .map(|profile| &profile.counts.messages)
-    };
+fn section(table: &mut Table, report: &Report, title: Option<&str>, rows: &[Row], sure: Sure) {
+    let value = |row: &Row, profile: &Profile| (row.value)(&profile.counts.messages);
     let shown: Vec<&Row> = rows
         .iter()
-        .filter(|row| row.always || profiles().any(|counts| (row.value)(counts) > 0))
+        .filter(|row| row.always || report.profiles.values().any(|p| value(row, p) > 0))
         .collect();
     if shown.is_empty() {
         return;
@@ -217,10 +221,14 @@ fn section(table: &mut Table, report: &Report, title: Option<&str>, rows: &[Row]
     }
     let indent = if title.is_some() { "  " } else { "" };
     for row in shown {
-        let cells = profiles().map(|counts| {
-            let value = (row.value)(counts);
+        let cells = report.profiles.values().map(|profile| {
+            let value = value(row, profile);
             let tone = if value == 0 { Tone::Plain } else { row.tone };
-            cell(&thousands(value), tone).set_alignment(CellAlignment::Right)
+            let mut text = thousands(value);
+            if !sure(profile) {
+                text = format!("{UNSURE} {text}");
+            }
+            cell(&text, tone).set_alignment(CellAlignment::Right)
         });
         let label = Cell::new(format!("{indent}{}", row.label));
         table.add_row(std::iter::once(label).chain(cells));
@@ -243,7 +251,7 @@ fn unavailable(profile: &Profile) -> String {
     }
 }
 
-fn latency(profile: &Profile, quantile: fn(&AckLatency) -> f64) -> String {
+fn latency(profile: &Profile, quantile: fn(&Latency) -> f64) -> String {
     match &profile.counts.ack_latency_ms {
         None => "not measured".to_owned(),
         Some(latency) => match quantile(latency) {

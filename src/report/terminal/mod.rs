@@ -86,11 +86,17 @@ impl Terminal {
             bars: live.then(|| Bars::new(target)),
             json: (output == Output::Json).then(|| Out::new(Box::new(io::stdout()))),
             width: width(stream),
-            ..Self::plain(sink, Style::of(stream))
+            ..Self::styled(sink, Style::of(stream))
         }
     }
 
-    fn plain(sink: Box<dyn io::Write + Send>, style: Style) -> Self {
+    /// Plain lines without colour into any sink.
+    #[must_use]
+    pub fn plain(sink: Box<dyn io::Write + Send>) -> Self {
+        Self::styled(sink, Style { colour: false })
+    }
+
+    fn styled(sink: Box<dyn io::Write + Send>, style: Style) -> Self {
         Self {
             out: Out::new(sink),
             json: None,

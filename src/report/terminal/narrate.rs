@@ -85,7 +85,10 @@ impl Narrator {
                 Line::new(Tone::Plain, format!("cluster {how}: {size} of {image}"))
             }
             EventKind::PhaseStarted { phase, expected_ms } => {
-                let mut text = words::phase(*phase).to_owned();
+                let mut text = match words::meaning(*phase) {
+                    Some(meaning) => format!("{phase}: {meaning}"),
+                    None => phase.to_string(),
+                };
                 // Tear-down and judging are quick; a plan for them would only be noise.
                 if let Some(ms) = expected_ms
                     && !matches!(phase, Phase::Judge | Phase::TearDown)
@@ -94,21 +97,17 @@ impl Narrator {
                 }
                 Line::new(Tone::Strong, text)
             }
-            EventKind::ClientStarted { client, pid, .. } if client.incarnation > 0 => Line::new(
-                Tone::Plain,
-                format!("{} started, pid {pid}", words::client(client)),
-            ),
+            EventKind::ClientStarted { client, pid, .. } if client.incarnation > 0 => {
+                Line::new(Tone::Plain, format!("{} started, pid {pid}", client))
+            }
             EventKind::ClientNotice { client, text } => {
-                Line::new(Tone::Notable, format!("{}: {text}", words::client(client)))
+                Line::new(Tone::Notable, format!("{}: {text}", client))
             }
             EventKind::ClientEnded {
                 client,
                 expected: false,
                 how,
-            } => Line::new(
-                Tone::Bad,
-                format!("{} ended unasked: {how}", words::client(client)),
-            ),
+            } => Line::new(Tone::Bad, format!("{} ended unasked: {how}", client)),
             EventKind::FaultResolved {
                 fault,
                 kind,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{ClientId, Event, EventKind, Phase, Progress, Proof, Role};
 
-use lossproof_ledger::verdict::Verdict;
+use lossproof_ledger::verdict::{Reason, ReasonKind, Verdict};
 
 use super::super::sample;
 use super::*;
@@ -70,7 +70,7 @@ fn produced(offered: u64, acked: u64, errors: u64) -> EventKind {
 
 fn shown(events: &[(u64, EventKind)]) -> String {
     let page = Page::default();
-    let mut terminal = Terminal::plain(Box::new(page.clone()), Style { colour: false });
+    let mut terminal = Terminal::plain(Box::new(page.clone()));
     for (ms, kind) in events {
         terminal.event(&Event {
             at: stamp(*ms),
@@ -231,7 +231,7 @@ fn a_fault_without_proof_is_never_said_to_be_injected() {
 
 fn closed(style: Style, report: &Report) -> String {
     let page = Page::default();
-    let mut terminal = Terminal::plain(Box::new(page.clone()), style);
+    let mut terminal = Terminal::styled(Box::new(page.clone()), style);
     terminal.report(report, Path::new("runs/20231114-221320-leader-partition"));
     page.text()
 }
@@ -245,7 +245,11 @@ fn a_report_stands_side_by_side() {
 fn a_failed_report_names_its_reasons_and_what_could_not_be_measured() {
     let mut report = sample::leader_partition();
     report.verdict = Verdict::Fail;
-    report.reasons = vec!["resilient lost 2 messages, and must lose none".to_owned()];
+    report.reasons = vec![Reason {
+        kind: ReasonKind::Broken,
+        profile: Some("resilient".to_owned()),
+        text: "resilient: lost must be 0, but it is 2.".to_owned(),
+    }];
     report.notes.clear();
     report.faults[0].target = None;
     report.faults[0].proof.injected = None;
@@ -276,7 +280,7 @@ fn json_output_is_the_report_and_nothing_else() {
     let (page, json) = (Page::default(), Page::default());
     let mut terminal = Terminal {
         json: Some(Out::new(Box::new(json.clone()))),
-        ..Terminal::plain(Box::new(page.clone()), Style { colour: false })
+        ..Terminal::plain(Box::new(page.clone()))
     };
     let report = sample::leader_partition();
     terminal.report(&report, Path::new("runs/x"));
@@ -296,7 +300,7 @@ fn several_experiments_are_summed_up() {
     other.profiles.shift_remove("resilient");
     other.duration_ms = 125_000;
     let page = Page::default();
-    let mut terminal = Terminal::plain(Box::new(page.clone()), Style { colour: false });
+    let mut terminal = Terminal::plain(Box::new(page.clone()));
     terminal.summary(&[
         Summary {
             experiment: "leader-partition",

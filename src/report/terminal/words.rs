@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lossproof_ledger::event::{ClientId, Phase, Role};
+use lossproof_ledger::event::Phase;
 
 /// `1234567` as `1,234,567`.
 pub(super) fn thousands(number: u64) -> String {
@@ -60,36 +60,18 @@ pub(super) fn brokers(ids: &[i32]) -> String {
     }
 }
 
-/// What happens in a phase.
-pub(super) const fn phase(phase: Phase) -> &'static str {
+/// What happens in a phase, where its name does not say it.
+pub(super) const fn meaning(phase: Phase) -> Option<&'static str> {
     match phase {
-        Phase::Provision => "provision: the cluster and the topics are made ready",
-        Phase::WarmUp => "warm-up: clients run undisturbed",
-        Phase::Faults => "faults",
-        Phase::Recover => "recover: all replicas in sync again is awaited",
-        Phase::AfterRecovery => "after recovery: clients run on",
-        Phase::Drain => "drain: producers finish, consumers come to the end of the log",
-        Phase::Audit => "audit: the whole log is read",
-        Phase::Judge => "judge: every message is accounted for",
-        Phase::TearDown => "tear-down: everything of this run is removed",
-    }
-}
-
-/// `baseline consumer 1`, or `baseline producer 0 (restart 2)`.
-pub(super) fn client(client: &ClientId) -> String {
-    let role = match client.role {
-        Role::Producer => "producer",
-        Role::Consumer => "consumer",
-    };
-    let ClientId {
-        profile,
-        member,
-        incarnation,
-        ..
-    } = client;
-    match incarnation {
-        0 => format!("{profile} {role} {member}"),
-        n => format!("{profile} {role} {member} (restart {n})"),
+        Phase::Provision => Some("the cluster and the topics are made ready"),
+        Phase::WarmUp => Some("clients run undisturbed"),
+        Phase::Faults => None,
+        Phase::Recover => Some("all replicas in sync again is awaited"),
+        Phase::AfterRecovery => Some("clients run on"),
+        Phase::Drain => Some("producers finish, consumers come to the end of the log"),
+        Phase::Audit => Some("the whole log is read"),
+        Phase::Judge => Some("every message is accounted for"),
+        Phase::TearDown => Some("everything of this run is removed"),
     }
 }
 

@@ -1,0 +1,298 @@
+//! From a stored run to its report: the experiment as resolved, the events, the journals, and
+//! nothing else. The same directory gives the same report, byte for byte.
+//!
+//! Limits: what happens from the tear-down on is no part of it. A window's exposure goes by who led
+//! the partitions as some broker's metadata told it during the run.
+
+mod error;
+mod evidence;
+mod history;
+mod windows;
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use lossproof_ledger::availability::Times;
+use lossproof_ledger::counts::Counts;
+use lossproof_ledger::metric::{self, Metric};
+use lossproof_ledger::verdict::{
+    self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery,
+};
+
+use super::model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
+use crate::experiment::{self, Comparison, Expectation, Experiment};
+use evidence::Journals;
+use history::{Change, History};
+
+pub use error::JudgeError;
+pub use evidence::JOURNALS;
+pub use history::EVENTS;
+
+/// File of the resolved experiment in a run directory.
+pub const EXPERIMENT: &str = "experiment.yaml";
+
+/// Busy shares of the processors from which a host is taken to hold its own producers up.
+const BUSY: f64 = 0.95;
+/// Share of the planned messages below which a producer did not keep its rate.
+const KEPT_RATE: f64 = 0.95;
+
+/// Judges a stored run.
+///
+/// # Errors
+/// If the directory holds no run, something in it can't be read, or an account does not balance.
+pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
+    let experiment = stored_experiment(run_dir)?;
+    let history = History::read(run_dir)?;
+    let journals = Journals::open(run_dir)?;
+
+    let mut outcomes = Vec::with_capacity(experiment.profiles.len());
+    for profile in &experiment.profiles {
+        let windows = windows::windows(&experiment, &history, history.topics.get(&profile.name));
+        let evidence = journals.read(&profile.name, &history, windows)?;
+        outcomes.push(ProfileOutcome {
+            profile: profile.name.clone(),
+            read_committed: reads_committed(profile),
+            host_too_busy: too_busy(&history, evidence.planned, &evidence.reconciliation.counts),
+            reconciliation: evidence.reconciliation,
+            times: evidence.times,
+        });
+    }
+
+    let case = Case {
+        promises: promises(&experiment)?,
+        profiles: outcomes,
+        faults: fault_outcomes(&experiment, &history),
+        stopped_by: stopped_by(&experiment, &history),
+    };
+    let judgement = verdict::judge(&case);
+    let faults = (0..experiment.faults.len())
+        .map(|index| fault(index, &experiment, &history, &case.profiles))
+        .collect();
+    Ok(Report {
+        experiment: experiment.name.clone(),
+        run: history.run.clone(),
+        verdict: judgement.verdict,
+        reasons: judgement.reasons,
+        notes: notes(&history, &journals),
+        started_at: history.started.utc,
+        duration_ms: (history.end_ns() - history.started.boottime_ns) / 1_000_000,
+        faults,
+        profiles: case
+            .profiles
+            .into_iter()
+            .map(|outcome| {
+                let topic = history.topics.get(&outcome.profile);
+                let unread = outcome.reconciliation.partitions.iter();
+                let profile = Profile {
+                    topic: topic.map(|topic| topic.name.clone()),
+                    unread_partitions: unread
+                        .filter(|partition| !partition.audit_complete)
+                        .map(|partition| partition.partition)
+                        .collect(),
+                    journals_complete: outcome.reconciliation.journals_complete,
+                    counts: counts(&outcome),
+                };
+                (outcome.profile, profile)
+            })
+            .collect(),
+        environment: environment(&history),
+    })
+}
+
+fn stored_experiment(run_dir: &Path) -> Result<Experiment, JudgeError> {
+    let path = run_dir.join(EXPERIMENT);
+    if !path.is_file() {
+        return Err(JudgeError::NotARun {
+            path,
+            why: "it is not there".to_owned(),
+        });
+    }
+    let loaded = experiment::load(std::slice::from_ref(&path));
+    let mut experiments = loaded.map_err(|problems| JudgeError::Experiment {
+        path: path.clone(),
+        problems,
+    })?;
+    experiments.pop().ok_or(JudgeError::NotARun {
+        path,
+        why: "it is empty".to_owned(),
+    })
+}
+
+fn promises(experiment: &Experiment) -> Result<Promises, JudgeError> {
+    let all = |expectations: &[Expectation]| {
+        let promises: Result<Vec<Promise>, JudgeError> = expectations.iter().map(promise).collect();
+        promises
+    };
+    Ok(Promises {
+        must_show: all(&experiment.must_show)?,
+        must_hold: all(&experiment.must_hold)?,
+        min_exposure: experiment.min_exposure.clone(),
+    })
+}
+
+fn promise(expectation: &Expectation) -> Result<Promise, JudgeError> {
+    let metric = Metric::named(&expectation.metric).ok_or_else(|| JudgeError::Metric {
+        metric: expectation.metric.clone(),
+    })?;
+    Ok(Promise {
+        profile: expectation.profile.clone(),
+        metric,
+        comparison: match expectation.comparison {
+            Comparison::Equal => metric::Comparison::Equal,
+            Comparison::AtLeast => metric::Comparison::AtLeast,
+            Comparison::MoreThan => metric::Comparison::MoreThan,
+            Comparison::AtMost => metric::Comparison::AtMost,
+            Comparison::LessThan => metric::Comparison::LessThan,
+        },
+        bound: expectation.bound,
+    })
+}
+
+/// librdkafka reads committed records only, unless it is told otherwise.
+fn reads_committed(profile: &experiment::Profile) -> bool {
+    !profile
+        .consumer
+        .options
+        .iter()
+        .any(|(key, value)| key.value == "isolation.level" && value == "read_uncommitted")
+}
+
+/// A producer that fell behind its plan on a busy host was held up by the host, as far as anyone can
+/// tell; its times then say nothing about the cluster.
+fn too_busy(history: &History, planned: u64, counts: &Counts) -> bool {
+    let behind = (counts.offered as f64) < planned as f64 * KEPT_RATE;
+    behind && history.host_busy.iter().any(|busy| *busy >= BUSY)
+}
+
+fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcome> {
+    let evidence = |change: &Change| Evidence {
+        holds: change.proof.holds,
+        summary: change.proof.summary.clone(),
+    };
+    let outcome = |(index, spec): (usize, &experiment::FaultSpec)| {
+        let fault = history.faults.get(&index);
+        FaultOutcome {
+            // As people count.
+            fault: index + 1,
+            kind: spec.kind.name().to_owned(),
+            brokers: fault.map(|f| f.brokers.clone()).unwrap_or_default(),
+            same_for_all: fault.and_then(|f| f.same_for_all).unwrap_or(true),
+            injected: fault.and_then(|f| f.injected.as_ref()).map(evidence),
+            healed: fault.and_then(|f| f.healed.as_ref()).map(evidence),
+            recovered: fault
+                .and_then(|f| f.recovered.as_ref())
+                .map(|recovered| Recovery {
+                    reached: recovered.reached,
+                    state: recovered.state.clone(),
+                }),
+        }
+    };
+    experiment.faults.iter().enumerate().map(outcome).collect()
+}
+
+fn stopped_by(experiment: &Experiment, history: &History) -> Option<String> {
+    if let Some(by) = &history.interrupted {
+        return Some(by.clone());
+    }
+    let topicless = experiment
+        .profiles
+        .iter()
+        .find(|profile| !history.topics.contains_key(&profile.name));
+    if let (true, Some(profile)) = (history.ended, topicless) {
+        return Some(format!("something before {} had its topic", profile.name));
+    }
+    (!history.ended).then(|| match history.phase {
+        Some(phase) => format!("something that left no trace (last seen: {phase})"),
+        None => "something that left no trace".to_owned(),
+    })
+}
+
+fn notes(history: &History, journals: &Journals) -> Vec<String> {
+    let torn = history
+        .torn
+        .then(|| format!("the last line of {EVENTS} was cut off and is left out"));
+    let unasked = history.clients.iter().filter_map(|client| {
+        let how = client.unasked.as_ref()?;
+        Some(format!("{} ended unasked: {how}", client.id))
+    });
+    torn.into_iter()
+        .chain(journals.notes())
+        .chain(unasked)
+        .chain(history.warnings.iter().cloned())
+        .collect()
+}
+
+fn fault(
+    index: usize,
+    experiment: &Experiment,
+    history: &History,
+    profiles: &[ProfileOutcome],
+) -> Fault {
+    let at = |ns: u64| moment(history, ns);
+    let seen = history.faults.get(&index);
+    let injected = seen.and_then(|fault| fault.injected.as_ref());
+    let healed = seen.and_then(|fault| fault.healed.as_ref());
+    let recovered = seen.and_then(|fault| fault.recovered.as_ref());
+    Fault {
+        kind: experiment.faults[index].kind.name().to_owned(),
+        target: seen
+            .filter(|fault| fault.same_for_all.is_some())
+            .map(|fault| Target {
+                brokers: fault.brokers.clone(),
+                basis: fault.basis.clone(),
+                same_for_all: fault.same_for_all.unwrap_or(false),
+            }),
+        inject_called_at: injected.map(|change| at(change.called_ns)),
+        injected_at: injected.map(|change| at(change.proven_ns)),
+        heal_called_at: healed.map(|change| at(change.called_ns)),
+        healed_at: healed.map(|change| at(change.proven_ns)),
+        recovered_at: recovered
+            .filter(|recovered| recovered.reached)
+            .map(|recovered| at(recovered.at_ns)),
+        proof: Proofs {
+            injected: injected.map(|change| change.proof.clone()),
+            healed: healed.map(|change| change.proof.clone()),
+            recovered: recovered.map(|recovered| recovered.state.clone()),
+        },
+        exposure: profiles
+            .iter()
+            .map(|outcome| (outcome.profile.clone(), outcome.times.exposure[index]))
+            .collect(),
+    }
+}
+
+/// A moment of CLOCK_BOOTTIME in UTC, by the clocks of the run's start.
+fn moment(history: &History, boottime_ns: u64) -> Timestamp {
+    let since = i128::from(boottime_ns) - i128::from(history.started.boottime_ns);
+    history
+        .started
+        .utc
+        .saturating_add(SignedDuration::from_nanos_i128(since))
+        .unwrap_or(history.started.utc)
+}
+
+fn counts(outcome: &ProfileOutcome) -> ProfileCounts {
+    let Times {
+        unavailable,
+        ack_latency_ms,
+        ..
+    } = outcome.times;
+    ProfileCounts {
+        messages: outcome.reconciliation.counts,
+        unavailable_ms_max: unavailable.map(|span| span.ms),
+        unavailable_at_least: unavailable.is_some_and(|span| span.at_least),
+        ack_latency_ms,
+    }
+}
+
+fn environment(history: &History) -> Environment {
+    let busy = &history.host_busy;
+    let mean = busy.iter().sum::<f64>() / busy.len() as f64;
+    Environment {
+        lossproof: history.version.clone(),
+        image: history.image.clone(),
+        boot_ms: history.boot_ms,
+        host_busy_max: busy.iter().copied().reduce(f64::max),
+        host_busy_mean: (!busy.is_empty()).then_some(mean),
+    }
+}

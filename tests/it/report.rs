@@ -1,0 +1,203 @@
+//! Stored runs, judged: the whole of report.json and of what a terminal shows.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use lossproof::cli::analyze::Analyze;
+use lossproof::report::Report;
+use lossproof::report::judge::{JudgeError, judge};
+use lossproof::report::terminal::{Output, Terminal};
+use lossproof_ledger::category::Told;
+use lossproof_ledger::journal::JournalWriter;
+use lossproof_ledger::record::Record;
+use lossproof_ledger::verdict::{ReasonKind, Verdict};
+
+use super::stored_run::{Course, Fate, store};
+
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn shown(report: &Report) -> String {
+    let page = Page::default();
+    Terminal::plain(Box::new(page.clone())).report(report, Path::new("runs/a-run"));
+    let bytes = page.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn json(report: &Report) -> String {
+    String::from_utf8(report.to_json().unwrap()).unwrap()
+}
+
+#[test]
+fn a_passing_run_shows_what_the_baseline_lost() {
+    let dir = store(&Course::default());
+    let report = judge(dir.path()).unwrap();
+    insta::assert_snapshot!("pass.json", json(&report));
+    insta::assert_snapshot!("pass", shown(&report));
+}
+
+#[test]
+fn a_failing_run_names_the_broken_promise() {
+    let dir = store(&Course {
+        resilient: Fate {
+            gone: [12, 13].into(),
+            twice: [30].into(),
+            ..Fate::default()
+        },
+        ..Course::default()
+    });
+    let report = judge(dir.path()).unwrap();
+    insta::assert_snapshot!("fail.json", json(&report));
+    insta::assert_snapshot!("fail", shown(&report));
+}
+
+#[test]
+fn a_fault_without_proof_leaves_the_run_inconclusive() {
+    let dir = store(&Course {
+        proven: false,
+        ..Course::default()
+    });
+    let report = judge(dir.path()).unwrap();
+    insta::assert_snapshot!("unproven.json", json(&report));
+    insta::assert_snapshot!("unproven", shown(&report));
+}
+
+#[test]
+fn an_interrupted_run_is_inconclusive_and_blames_nobody() {
+    let dir = store(&Course {
+        interrupted: true,
+        ..Course::default()
+    });
+    let report = judge(dir.path()).unwrap();
+    insta::assert_snapshot!("interrupted.json", json(&report));
+    insta::assert_snapshot!("interrupted", shown(&report));
+}
+
+#[test]
+fn judging_again_gives_the_same_bytes() {
+    let dir = store(&Course::default());
+    let first = judge(dir.path()).unwrap();
+    first.store(dir.path()).unwrap();
+    let stored = fs::read(dir.path().join("report.json")).unwrap();
+    assert_eq!(stored, judge(dir.path()).unwrap().to_json().unwrap());
+    assert_eq!(serde_json::from_slice::<Report>(&stored).unwrap(), first);
+}
+
+#[test]
+fn an_audit_journal_that_is_not_there_never_makes_a_loss() {
+    let dir = store(&Course::default());
+    fs::remove_file(dir.path().join("journal/resilient-audit.ljr")).unwrap();
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    let counts = report.profiles["resilient"].counts.messages;
+    assert_eq!(counts.lost, 0);
+    // What was processed is known to be delivered even so.
+    assert_eq!(counts.delivered + counts.unreadable, counts.offered);
+}
+
+#[test]
+fn a_consumer_journal_that_is_not_there_leaves_the_verdict_open() {
+    let dir = store(&Course::default());
+    fs::remove_file(dir.path().join("journal/resilient-consumer-0-0.ljr")).unwrap();
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    let kinds: Vec<ReasonKind> = report.reasons.iter().map(|reason| reason.kind).collect();
+    assert!(kinds.contains(&ReasonKind::JournalIncomplete), "{kinds:?}");
+}
+
+#[test]
+fn a_damaged_journal_header_is_noted_and_leaves_the_verdict_open() {
+    let dir = store(&Course::default());
+    let path = dir.path().join("journal/resilient-producer-0-0-p0.ljr");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[20] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    let report = judge(dir.path()).unwrap();
+    assert_ne!(report.verdict, Verdict::Pass);
+    assert!(
+        report.notes.iter().any(|note| note.contains("damaged")),
+        "{:?}",
+        report.notes
+    );
+}
+
+fn analyze(run_dir: &Path) -> u8 {
+    let command = Analyze {
+        run_dir: run_dir.to_owned(),
+        output: Output::Plain,
+    };
+    command.run()
+}
+
+#[test]
+fn analyze_stores_the_report_and_ends_with_the_verdict() {
+    let dir = store(&Course::default());
+    assert_eq!(analyze(dir.path()), 0);
+    assert!(dir.path().join("report.json").is_file());
+
+    let failing = Course {
+        resilient: Fate {
+            gone: [12].into(),
+            ..Fate::default()
+        },
+        ..Course::default()
+    };
+    assert_eq!(analyze(store(&failing).path()), 1);
+
+    let unproven = Course {
+        proven: false,
+        ..Course::default()
+    };
+    assert_eq!(analyze(store(&unproven).path()), 2);
+}
+
+#[test]
+fn what_is_not_a_run_is_refused_by_name() {
+    let empty = tempfile::tempdir().unwrap();
+    assert_eq!(analyze(empty.path()), 3);
+    assert_eq!(analyze(&PathBuf::from("/nonexistent")), 3);
+
+    let dir = store(&Course::default());
+    fs::remove_file(dir.path().join("events.ndjson")).unwrap();
+    let error = judge(dir.path()).unwrap_err();
+    assert!(matches!(&error, JudgeError::NotARun { path, .. } if path.ends_with("events.ndjson")));
+}
+
+#[test]
+fn evidence_that_contradicts_itself_outranks_every_verdict() {
+    let dir = store(&Course::default());
+    let path = dir.path().join("journal/resilient-producer-0-0-p0.ljr");
+    let header = lossproof_ledger::journal::JournalReader::open(&path)
+        .unwrap()
+        .header()
+        .clone();
+    fs::remove_file(&path).unwrap();
+    // One answer, to a message that was never offered.
+    let mut journal = JournalWriter::create(&dir.path().join("journal"), &header).unwrap();
+    let record = Record::Told {
+        partition: 0,
+        sequence: 3,
+        attempt: 0,
+        told: Told::Acked,
+        offset: None,
+        error: 0,
+        at_ns: 1,
+    };
+    journal.append(&record).unwrap();
+    journal.seal().unwrap();
+    assert_eq!(analyze(dir.path()), 70);
+    assert!(!dir.path().join("report.json").exists());
+}
