@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail};
 use futures_util::future::join_all;
 use lossproof_ledger::event::{ClientId, EventKind, Progress, Role};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::experiment::Stage;
 use super::recorder::Recorder;
 use crate::experiment::Options;
-use crate::workload::{Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Producing};
+use crate::workload::{Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing};
 
 /// All clients, by profile in the experiment's order. They die when this is dropped.
 pub struct Clients {
@@ -22,9 +23,27 @@ pub struct Clients {
 
 struct ProfileClients {
     name: String,
-    producer: ClientProcess,
-    members: Vec<ClientProcess>,
+    producer: Client,
+    members: Vec<Client>,
 }
+
+struct Client {
+    name: String,
+    process: ClientProcess,
+    /// How long its own options let it take to end well.
+    end_limit: Duration,
+}
+
+impl Client {
+    /// Asks it to end well and waits until it has, by force after its time and a margin.
+    async fn end(&self) -> Ended {
+        // A process that is gone can't be asked; how it went is told by its end.
+        self.process.drain(self.end_limit).await.ok();
+        self.process.ended(Instant::now() + self.end_limit + END_MARGIN).await
+    }
+}
+
+const END_MARGIN: Duration = Duration::from_secs(10);
 
 impl Clients {
     /// Starts the consumers of all profiles, and then their producers, so that nobody's first messages
@@ -48,9 +67,11 @@ impl Clients {
         let exe = std::env::current_exe().context("where this program's own file is")?;
         let spawn = async |spec: ClientSpec| {
             let name = spec.name();
-            ClientProcess::spawn(spec, &exe, stage.run_dir, events.clone())
+            let end_limit = spec.end_limit().with_context(|| format!("the options of client {name}"))?;
+            let process = ClientProcess::spawn(&spec, &exe, stage.run_dir, events.clone())
                 .await
-                .with_context(|| format!("can't start client {name}"))
+                .with_context(|| format!("can't start client {name}"))?;
+            anyhow::Ok(Client { name, process, end_limit })
         };
         let mut groups_of_members = Vec::new();
         for (profile, group) in stage.experiment.profiles.iter().zip(groups) {
@@ -101,13 +122,12 @@ impl Clients {
     async fn reach(&self, what: &str, limit: Duration, is_there: impl Fn(&ClientStatus) -> bool) -> Result<()> {
         for profile in &self.profiles {
             for client in profile.members.iter().chain([&profile.producer]) {
-                let mut status = client.status();
+                let mut status = client.process.status();
                 let reached = tokio::time::timeout(limit, status.wait_for(&is_there)).await;
                 if !matches!(reached, Ok(Ok(_))) {
                     bail!(
-                        "a client of profile {} has not {what} within {limit:?}; see {} in the run's directory",
-                        profile.name,
-                        client.log_file()
+                        "client {0} has not {what} within {limit:?}; see clients/{0}.log in the run's directory",
+                        client.name
                     );
                 }
             }
@@ -119,12 +139,10 @@ impl Clients {
     ///
     /// # Errors
     /// When an event can't be stored.
-    pub async fn end_producers(&mut self) -> Result<()> {
+    pub async fn end_producers(&self) -> Result<()> {
         let recorder = &self.recorder;
-        let ends = self.profiles.iter_mut().map(async |profile| {
-            let limit = profile.producer.end_limit();
-            profile.producer.drain().await;
-            (&profile.name, profile.producer.ended(limit).await)
+        let ends = self.profiles.iter().map(async |profile| {
+            (&profile.name, profile.producer.end().await)
         });
         for (name, ended) in join_all(ends).await {
             if !ended.expected {
@@ -140,7 +158,7 @@ impl Clients {
     pub async fn consumers_reach(&self, fences: &[BTreeMap<i32, i64>], limit: Duration) {
         let waits = self.profiles.iter().zip(fences).map(async |(profile, fences)| {
             let wanted: BTreeSet<i32> = fences.keys().copied().collect();
-            let mut changes: Vec<_> = profile.members.iter().map(ClientProcess::status).collect();
+            let mut changes: Vec<_> = profile.members.iter().map(|member| member.process.status()).collect();
             loop {
                 let seen: BTreeSet<i32> =
                     changes.iter_mut().flat_map(|status| status.borrow_and_update().fences_seen.clone()).collect();
@@ -163,16 +181,14 @@ impl Clients {
     ///
     /// # Errors
     /// When an event can't be stored.
-    pub async fn end_consumers(&mut self) -> Result<Vec<Vec<i32>>> {
+    pub async fn end_consumers(&self) -> Result<Vec<Vec<i32>>> {
         let recorder = &self.recorder;
-        let ends = self.profiles.iter_mut().map(async |profile| {
+        let ends = self.profiles.iter().map(async |profile| {
             let mut seen = BTreeSet::new();
             let mut how = Vec::new();
-            for member in &mut profile.members {
-                let limit = member.end_limit();
-                member.stop().await;
-                let ended = member.ended(limit).await;
-                seen.extend(member.status().borrow().fences_seen.iter().copied());
+            for member in &profile.members {
+                let ended = member.end().await;
+                seen.extend(member.process.status().borrow().fences_seen.iter().copied());
                 if !ended.expected {
                     how.push(ended.how);
                 }

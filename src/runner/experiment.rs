@@ -80,7 +80,7 @@ impl Stage<'_> {
         let _watching = AbortOnDrop(observers);
 
         let groups = topics::group_ids(self.experiment, self.run);
-        let mut clients = Clients::start(self, &groups).await?;
+        let clients = Clients::start(self, &groups).await?;
         clients.ready(CLIENT_START_LIMIT).await?;
 
         self.phase(Phase::WarmUp, Some(workload.warm_up))?;

@@ -312,7 +312,8 @@ impl History {
             | EventKind::ClientNotice { .. }
             | EventKind::UndoRecorded { .. }
             | EventKind::TopicFrozen { .. }
-            | EventKind::FenceWritten { .. } => {}
+            | EventKind::FenceWritten { .. }
+            | EventKind::FaultStep { .. } => {}
         }
     }
 }

@@ -132,6 +132,7 @@ impl Narrator {
                 Tone::Faint,
                 format!("{} can be undone: {undo}", self.fault(*fault)),
             ),
+            EventKind::FaultStep { text, .. } => Line::new(Tone::Plain, text.clone()),
             EventKind::FaultInjected {
                 fault,
                 proof,
