@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A place in a file, for messages that a person can follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -115,7 +117,8 @@ pub struct ProducerSpec {
 }
 
 /// What happens to a message that the client's full queue refuses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnQueueFull {
     /// It is dropped, and counts as unsent.
     Drop,
@@ -135,7 +138,8 @@ pub struct ConsumerSpec {
 }
 
 /// When offsets are committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Commit {
     /// By librdkafka in the background, as soon as a record was handed out.
     Auto,

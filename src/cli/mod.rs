@@ -1,0 +1,3 @@
+//! One file a subcommand; besides `report`, the only place that prints.
+
+pub mod client;
