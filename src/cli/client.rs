@@ -1,0 +1,34 @@
+//! `lossproof client SPEC`: a client process of a run, started by the runner, not by people.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::workload::child;
+
+/// Arguments of the hidden subcommand.
+#[derive(Debug, clap::Args)]
+pub struct ClientArgs {
+    /// The client's specification, JSON, as the runner wrote it.
+    pub spec: PathBuf,
+}
+
+/// Runs the client until it is told to end. Its log goes to stderr, its status to stdout.
+#[must_use]
+pub fn run(args: &ClientArgs) -> ExitCode {
+    let filter =
+        EnvFilter::try_from_env("LOSSPROOF_CLIENT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    match child::run(&args.spec) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{:#}", anyhow::Error::from(error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Client processes: what producers and consumers do, and how the runner starts and ends them.
+//!
+//! A client is a child process, `lossproof client SPEC`, so that killing it is real. It journals what
+//! it observes (`lossproof_ledger::journal`), which is all that is ever judged; the status that it
+//! sends to its parent is for people and for the lifecycle.
+//!
+//! Protocol: the specification is a JSON file ([`spec`]). The child writes one JSON object a line to
+//! stdout ([`status`]), its log to stderr, and reads commands as lines from stdin: `drain MS` and
+//! `stop`. It dies with its parent: by PDEATHSIG, and when stdin ends.
+//!
+//! The parent's side is [`process`]; all else runs in the child, but [`options`], which checks what
+//! librdkafka thinks of a profile before anything starts.
+
+pub mod child;
+mod config;
+mod consumer;
+mod librdkafka;
+pub mod options;
+pub mod process;
+mod producer;
+mod spawner;
+pub mod spec;
+pub mod status;
+
+pub use options::{OptionProblem, check_options};
+pub use process::{ClientProcess, Ended};
+pub use spec::{Behaviour, ClientSpec, Consuming, Producing};
+pub use status::ClientStatus;

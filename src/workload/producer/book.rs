@@ -1,0 +1,210 @@
+//! What one stream offered and was told: its journal, and the process's counts.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use lossproof_ledger::category::Told;
+use lossproof_ledger::clock::boottime_ns;
+use lossproof_ledger::event::Progress;
+use lossproof_ledger::journal::{JournalError, JournalReader, JournalWriter, Stream};
+use lossproof_ledger::record::Record;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::classify;
+use crate::workload::child;
+use crate::workload::librdkafka::persistence;
+
+/// Counts of the whole process.
+#[derive(Default)]
+pub(super) struct Counts {
+    offered: AtomicU64,
+    acked: AtomicU64,
+    errors: AtomicU64,
+    /// Streams that had a report without error.
+    pub(super) streams_ready: AtomicU64,
+}
+
+impl Counts {
+    pub(super) fn progress(&self) -> Progress {
+        // What was reported first, so that it never exceeds what was offered.
+        let acked = self.acked.load(Ordering::Acquire);
+        let errors = self.errors.load(Ordering::Acquire);
+        let offered = self.offered.load(Ordering::Acquire);
+        Progress::Producer {
+            offered,
+            acked,
+            errors,
+            in_flight: offered.saturating_sub(acked + errors),
+        }
+    }
+}
+
+/// The record of one stream. The stream's thread offers and, while it serves librdkafka's queue, is
+/// told; the mutex is there because rdkafka's contexts are shared, and is never contended.
+pub(super) struct Book {
+    journal: Mutex<JournalWriter>,
+    stream: Stream,
+    /// acks=0.
+    unacknowledged: bool,
+    counts: Arc<Counts>,
+    /// Records that were told, one for each sequence.
+    told: AtomicU64,
+    ready: AtomicBool,
+    /// Why the journal could not be written.
+    broken: OnceLock<JournalError>,
+}
+
+impl Book {
+    pub(super) fn new(
+        journal: JournalWriter,
+        stream: Stream,
+        unacknowledged: bool,
+        counts: Arc<Counts>,
+    ) -> Self {
+        Self {
+            journal: Mutex::new(journal),
+            stream,
+            unacknowledged,
+            counts,
+            told: AtomicU64::new(0),
+            ready: AtomicBool::new(false),
+            broken: OnceLock::new(),
+        }
+    }
+
+    /// The sequence is about to be handed to the client.
+    pub(super) fn offer(&self, sequence: u64) {
+        self.journal().raise_next(sequence + 1);
+        self.counts.offered.fetch_add(1, Ordering::Release);
+    }
+
+    /// What became of a sequence.
+    pub(super) fn tell(
+        &self,
+        sequence: u64,
+        told: Told,
+        offset: Option<i64>,
+        error: Option<RDKafkaErrorCode>,
+    ) {
+        let record = Record::Told {
+            partition: self.stream.partition,
+            sequence,
+            attempt: 0,
+            told,
+            offset,
+            error: error.map_or(0, |code| code as i32),
+            at_ns: boottime_ns(),
+        };
+        if let Err(error) = self.journal().append(&record) {
+            // A callback can't fail: the stream's thread looks here and ends the process.
+            let _ = self.broken.set(error);
+            return;
+        }
+        self.told.fetch_add(1, Ordering::Relaxed);
+        let success = matches!(told, Told::Acked | Told::Unconfirmed);
+        let count = if success {
+            &self.counts.acked
+        } else {
+            &self.counts.errors
+        };
+        count.fetch_add(1, Ordering::Release);
+        if success && !self.ready.swap(true, Ordering::Relaxed) {
+            self.counts.streams_ready.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.get().is_some()
+    }
+
+    /// Closes the journal of a stream that offered all below `next` and will hear no more.
+    pub(super) fn close(mut self, next: u64) -> Result<(), JournalError> {
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        if *self.told.get_mut() != next - self.stream.first {
+            for sequence in self.untold(next)? {
+                self.tell(sequence, Told::Indeterminate, None, None);
+            }
+        }
+        if let Some(error) = self.broken.take() {
+            return Err(error);
+        }
+        self.journal
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .seal()
+    }
+
+    /// Sequences offered that never got a report. Read back from the journal, as it is a rare end and
+    /// must cost nothing before.
+    fn untold(&self, next: u64) -> Result<Vec<u64>, JournalError> {
+        let first = self.stream.first;
+        let mut told = vec![false; usize::try_from(next - first).unwrap_or_default()];
+        let path = self.journal().path().to_owned();
+        for record in JournalReader::open(&path)? {
+            if let Record::Told { sequence, .. } = record?
+                && let Some(slot) = usize::try_from(sequence - first)
+                    .ok()
+                    .and_then(|at| told.get_mut(at))
+            {
+                *slot = true;
+            }
+        }
+        let untold = (first..next).zip(told).filter(|(_, told)| !told);
+        Ok(untold.map(|(sequence, _)| sequence).collect())
+    }
+
+    fn journal(&self) -> MutexGuard<'_, JournalWriter> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hands delivery reports to the book. The opaque is the sequence.
+pub(super) struct Reports(pub(super) Arc<Book>);
+
+const _: () = assert!(usize::BITS >= 64, "a sequence must fit in an opaque");
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        child::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        child::log(
+            RDKafkaLogLevel::Warning,
+            "ERROR",
+            &format!("{error}: {reason}"),
+        );
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
+        let (message, error) = match result {
+            Ok(message) => (message, None),
+            Err((error, message)) => (
+                message,
+                Some(
+                    error
+                        .rdkafka_error_code()
+                        .unwrap_or(RDKafkaErrorCode::Unknown),
+                ),
+            ),
+        };
+        let told = classify::report(self.0.unacknowledged, persistence(message), error);
+        // Reports with an error, or of acks=0, name offsets that mean nothing; an implicit
+        // acknowledgement has a negative one.
+        let offset = (told == Told::Acked)
+            .then(|| message.offset())
+            .filter(|offset| *offset >= 0);
+        self.0.tell(sequence as u64, told, offset, error);
+    }
+}

@@ -1,0 +1,161 @@
+//! A producer process: one thread, librdkafka client and journal for each partition.
+
+mod book;
+mod classify;
+mod stream;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use lossproof_ledger::clock::boottime_ns;
+use lossproof_ledger::journal::{Header, JournalWriter, Source, Stream};
+use lossproof_ledger::payload::MIN_PAYLOAD_BYTES;
+
+use self::book::{Book, Counts};
+use self::stream::StreamThread;
+use super::child::{Board, ChildError, Control, notices};
+use super::config;
+use super::spec::{ClientSpec, Producing};
+use super::status::ClientStatus;
+
+/// Runs until the drain that `control` asks for has ended.
+pub(super) fn run(
+    spec: &ClientSpec,
+    producing: &Producing,
+    control: &Arc<Control>,
+) -> Result<(), ChildError> {
+    if producing.payload_bytes < MIN_PAYLOAD_BYTES
+        || producing.partitions < 1
+        || !producing.rate_per_s.is_normal()
+        || producing.rate_per_s.is_sign_negative()
+    {
+        return Err(ChildError::Spec(format!("not a workload: {producing:?}")));
+    }
+    let config = config::producer(spec);
+    let unacknowledged = config.value("acks")? == "0";
+    let counts = Arc::new(Counts::default());
+    let partitions = producing.partitions;
+    let (notices, queue) = notices();
+    let board = Board::start(notices.clone(), queue, {
+        let counts = Arc::clone(&counts);
+        move || ClientStatus {
+            progress: counts.progress(),
+            ready: counts.streams_ready.load(Ordering::Acquire)
+                == u64::from(partitions.unsigned_abs()),
+            fences_seen: std::collections::BTreeSet::new(),
+        }
+    });
+
+    let paces = paces(producing, boottime_ns());
+    let mut threads = Vec::new();
+    for stream in paces {
+        let journal = JournalWriter::create(
+            &spec.journal_dir,
+            &Header {
+                run: spec.run,
+                profile: spec.id.profile.clone(),
+                source: Source::Producer {
+                    member: spec.id.member,
+                    incarnation: spec.id.incarnation,
+                    stream,
+                },
+            },
+        )?;
+        let book = Arc::new(Book::new(
+            journal,
+            stream,
+            unacknowledged,
+            Arc::clone(&counts),
+        ));
+        let stream_thread = StreamThread {
+            run: spec.run,
+            incarnation: spec.id.incarnation,
+            topic: spec.topic.clone(),
+            stream,
+            payload: vec![0; producing.payload_bytes],
+            on_queue_full: producing.on_queue_full,
+            config: config.client().clone(),
+            control: Arc::clone(control),
+            notices: notices.clone(),
+        };
+        let name = format!("partition-{}", stream.partition);
+        threads.push(
+            thread::Builder::new()
+                .name(name)
+                .spawn({
+                    let end = EndAll(Arc::clone(control));
+                    move || {
+                        let _end = end;
+                        stream_thread.run(book)
+                    }
+                })
+                .map_err(ChildError::Thread)?,
+        );
+    }
+    let mut result = Ok(());
+    for thread in threads {
+        let ended = thread.join().unwrap_or(Err(ChildError::Panicked));
+        // All are awaited, so that one that fails does not leave the others' journals open.
+        result = result.and(ended);
+    }
+    board.finish();
+    result
+}
+
+/// A stream that ends before it is asked to, by an error or a panic, ends the process: the others are
+/// drained, briefly.
+struct EndAll(Arc<Control>);
+
+impl Drop for EndAll {
+    fn drop(&mut self) {
+        self.0.end_within(Duration::from_secs(5));
+    }
+}
+
+/// The streams of a producer whose sequence 0 is due from `now_ns` on. Partitions take turns, so that
+/// the whole producer is as even as each of its streams.
+fn paces(producing: &Producing, now_ns: u64) -> Vec<Stream> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive number of nanoseconds, at least 1"
+    )]
+    let turn_ns = (1e9 / producing.rate_per_s).max(1.0) as u64;
+    let partitions = producing.partitions;
+    (0..partitions)
+        .map(|partition| Stream {
+            producer: producing.producer,
+            partition,
+            first: 0,
+            start_ns: now_ns + turn_ns * u64::from(partition.unsigned_abs()),
+            period_ns: turn_ns * u64::from(partitions.unsigned_abs()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::OnQueueFull;
+
+    #[test]
+    fn partitions_take_turns_at_the_whole_rate() {
+        let producing = Producing {
+            producer: 4,
+            partitions: 3,
+            rate_per_s: 2000.0,
+            payload_bytes: 100,
+            on_queue_full: OnQueueFull::Drop,
+        };
+        let due: Vec<u64> = paces(&producing, 10_000)
+            .iter()
+            .flat_map(|stream| [stream.intended_ns(0), stream.intended_ns(1)])
+            .collect();
+        assert_eq!(
+            due,
+            [10_000, 1_510_000, 510_000, 2_010_000, 1_010_000, 2_510_000]
+        );
+    }
+}

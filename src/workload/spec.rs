@@ -1,0 +1,113 @@
+//! What a client process is to do: written by the runner as JSON, read by the child.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lossproof_ledger::event::{ClientId, Role};
+use lossproof_ledger::journal::EXTENSION;
+use rdkafka::error::KafkaResult;
+use serde::{Deserialize, Serialize};
+
+use crate::experiment::{Commit, OnQueueFull};
+
+use super::config;
+
+/// One client process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClientSpec {
+    /// Which.
+    pub id: ClientId,
+    /// Number of the run, as in every payload and journal.
+    pub run: u64,
+    /// CLIENT listeners, `host:port` separated by commas.
+    pub bootstrap: String,
+    /// The profile's topic.
+    pub topic: String,
+    /// librdkafka's options, verbatim.
+    pub options: Vec<(String, String)>,
+    /// Where journals go, an absolute path: `RUN_DIR/journal`.
+    pub journal_dir: PathBuf,
+    /// What it does; agrees with the role in `id`.
+    pub behaviour: Behaviour,
+}
+
+/// What a client does.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Behaviour {
+    /// Offers messages.
+    Producer(Producing),
+    /// Reads them as a member of a group.
+    Consumer(Consuming),
+}
+
+/// How a producer offers messages. Each partition has a librdkafka client, a thread and a journal of
+/// its own, and begins at sequence 0 when the process starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Producing {
+    /// The producer's number within the run.
+    pub producer: u16,
+    /// Partitions of the topic, from 0.
+    pub partitions: i32,
+    /// Messages a second over all partitions; above 0.
+    pub rate_per_s: f64,
+    /// Payload size in bytes, at least `payload::MIN_PAYLOAD_BYTES`.
+    pub payload_bytes: usize,
+    /// What becomes of a message that the client's full queue refuses.
+    pub on_queue_full: OnQueueFull,
+}
+
+/// How a consumer reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consuming {
+    /// The group's id.
+    pub group: String,
+    /// When offsets are committed.
+    pub commit: Commit,
+}
+
+impl ClientSpec {
+    /// The client's name in files, such as `baseline-producer-0-0`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let role = match self.id.role {
+            Role::Producer => "producer",
+            Role::Consumer => "consumer",
+        };
+        format!(
+            "{}-{role}-{}-{}",
+            self.id.profile, self.id.member, self.id.incarnation
+        )
+    }
+
+    /// Its journal relative to the run directory; for a producer the pattern of its partitions'.
+    #[must_use]
+    pub fn journal_pattern(&self) -> String {
+        let name = self.name();
+        match self.behaviour {
+            Behaviour::Producer(_) => format!("journal/{name}-p*.{EXTENSION}"),
+            Behaviour::Consumer(_) => format!("journal/{name}.{EXTENSION}"),
+        }
+    }
+
+    /// How long ending well may take by the client's own timeouts: a producer delivers or gives up
+    /// what it holds within `message.timeout.ms`, a consumer commits within `socket.timeout.ms`. A
+    /// producer without limit (`message.timeout.ms=0`) is given five minutes.
+    ///
+    /// # Errors
+    /// If librdkafka refuses the options.
+    pub fn end_limit(&self) -> KafkaResult<Duration> {
+        const MARGIN: Duration = Duration::from_secs(5);
+        const WITHOUT_LIMIT_MS: u64 = 300_000;
+        let limit_ms = match &self.behaviour {
+            Behaviour::Producer(_) => match config::producer(self).number("message.timeout.ms")? {
+                0 => WITHOUT_LIMIT_MS,
+                limit_ms => limit_ms,
+            },
+            Behaviour::Consumer(consuming) => {
+                config::consumer(self, consuming).number("socket.timeout.ms")?
+            }
+        };
+        Ok(Duration::from_millis(limit_ms) + MARGIN)
+    }
+}
