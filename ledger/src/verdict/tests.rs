@@ -219,6 +219,12 @@ fn inconclusive(change: Change, why: ReasonKind) {
 }
 
 #[test]
+fn enough_exposure_is_enough() {
+    let (verdict, _) = kinds(|case| case.resilient().times.exposed = 1_000);
+    assert_eq!(verdict, Verdict::Pass);
+}
+
+#[test]
 fn an_unread_partition_is_inconclusive_even_if_all_was_seen() {
     let (verdict, reasons) = kinds(|case| case.unread(1, 0));
     assert_eq!(verdict, Verdict::Inconclusive);
@@ -318,7 +324,10 @@ fn a_busy_host_shows_no_time_either() {
 #[test]
 fn an_expectation_on_lagging_lets_lag_be() {
     let (verdict, _) = kinds(|case| {
-        case.count(0, |counts| counts.lagging = 5);
+        case.count(0, |counts| {
+            counts.lagging = 5;
+            counts.behind_open_txn = 5;
+        });
         let allowed = promise("resilient", "lagging", Comparison::AtMost, 10);
         case.promises.must_hold.push(allowed);
     });
