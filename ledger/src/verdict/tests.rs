@@ -404,6 +404,15 @@ fn undelivered_is_the_sum_of_its_four() {
 }
 
 #[test]
+fn lag_by_an_unknown_position_is_told_as_such() {
+    let (_, reasons) = told(|case| {
+        case.count(1, |counts| counts.lagging = 2);
+        case.resilient().reconciliation.partitions[1].position_known = false;
+    });
+    insta::assert_snapshot!(reasons.join("\n"), @"resilient: 2 messages are left that the group has not come to, as far as is known: its position in partition 1 is not.");
+}
+
+#[test]
 fn reasons_are_sentences() {
     let (_, reasons) = told(|case| {
         case.stopped_by = Some("SIGINT".to_owned());
