@@ -48,36 +48,10 @@ pub struct PacedStream {
 }
 
 impl PacedStream {
-    /// Sequences that should have been offered by then.
-    #[must_use]
-    pub const fn due_by(&self, at_ns: u64) -> u64 {
-        if at_ns < self.start_ns {
-            return 0;
-        }
-        match (at_ns - self.start_ns).checked_div(self.period_ns) {
-            Some(periods) => periods + 1,
-            None => u64::MAX,
-        }
-    }
-
     const fn intended_ns(&self, sequence: u64) -> u64 {
         self.start_ns
             .saturating_add(sequence.saturating_mul(self.period_ns))
     }
-}
-
-/// Share of the due messages that must have been offered for the rate to count as kept.
-const RATE_KEPT: f64 = 0.95;
-/// Share of the processors' time from which on a host counts as busy.
-const BUSY: f64 = 0.9;
-
-/// Whether the host was too busy for its producers to keep the offered rate: messages that were
-/// due were not offered, and the host was busy (mean share of the processors' time, 0 to 1). A
-/// producer that falls behind on an idle host is held up by its client or the cluster, which is
-/// what is measured.
-#[must_use]
-pub fn host_too_busy(due: u64, offered: u64, busy: f64) -> bool {
-    (offered as f64) < due as f64 * RATE_KEPT && busy >= BUSY
 }
 
 /// The time of a fault, CLOCK_BOOTTIME.
@@ -196,7 +170,7 @@ impl Times {
 
 /// Report time of a sequence without a report.
 const NO_REPORT: u64 = u64::MAX;
-/// Report time of a sequence that the client never took.
+/// Report time of a sequence that the client never took: before every window.
 const NEVER_TAKEN: u64 = 0;
 
 #[derive(Debug)]
@@ -242,7 +216,7 @@ impl Firsts {
 #[derive(Debug)]
 pub struct Timekeeper {
     tracks: BTreeMap<StreamId, Track>,
-    /// By partition.
+    /// By partition to which something was offered.
     processed: BTreeMap<i32, Vec<Firsts>>,
     windows: Vec<Window>,
     latency_us: Histogram<u64>,
@@ -267,6 +241,7 @@ impl Timekeeper {
             tracks: streams.iter().map(|s| (s.id, track(s))).collect(),
             processed: streams
                 .iter()
+                .filter(|s| s.offered > 0)
                 .map(|s| (s.id.partition, none.clone()))
                 .collect(),
             windows,
@@ -368,8 +343,7 @@ impl Timekeeper {
                 for (count, window) in each.iter_mut().zip(&self.windows) {
                     let hit = window.affects(track.stream.id.partition)
                         && intended <= window.end_ns()
-                        && *reported >= window.called_ns
-                        && *reported != NEVER_TAKEN;
+                        && *reported >= window.called_ns;
                     *count += u64::from(hit);
                     exposed |= hit;
                 }

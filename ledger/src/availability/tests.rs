@@ -1,6 +1,6 @@
 //! Streams of one message every 10 ms, told by hand.
 
-use test_case::test_case;
+use proptest::prelude::*;
 
 use super::*;
 
@@ -148,7 +148,11 @@ fn acks_0_and_an_empty_stream_have_no_times() {
     assert_eq!(times.ack_latency_ms, None);
     assert_eq!(times.resumption[0].acks, None);
     assert_eq!(times.resumption[0].unacked_partitions, [0; 0]);
-    assert_eq!(unavailable(0, &[], 1_000), None);
+
+    let nothing = self::times(0, vec![window(0, 1, 1)], &[], 1_000);
+    assert_eq!(nothing.unavailable, None);
+    assert_eq!(nothing.resumed_within(), None);
+    assert_eq!(nothing.resumption[0].unprocessed_partitions, [0; 0]);
 }
 
 #[test]
@@ -212,6 +216,16 @@ fn exposed_is_what_was_on_its_way() {
 }
 
 #[test]
+fn a_resend_that_was_dropped_does_not_undo_the_first_send() {
+    let records = [
+        report(0, Told::Indeterminate, 25),
+        report(0, Told::Unsent, 30),
+        report(1, Told::Unsent, 30),
+    ];
+    assert_eq!(times(2, vec![window(20, 30, 40)], &records, 100).exposed, 1);
+}
+
+#[test]
 fn a_fault_never_healed_exposes_to_the_end() {
     let open = Window {
         healed_ns: None,
@@ -272,17 +286,46 @@ fn resumption_is_that_of_the_last_stream_and_partition() {
     assert_eq!(times.resumed_within(), at_least(1_000));
 }
 
-#[test_case(1_000, 1_000, 1.0, false; "the rate was kept")]
-#[test_case(1_000, 940, 0.95, true; "behind on a busy host")]
-#[test_case(1_000, 500, 0.3, false; "behind on an idle host")]
-fn a_host_is_too_busy(due: u64, offered: u64, busy: f64, too_busy: bool) {
-    assert_eq!(host_too_busy(due, offered, busy), too_busy);
+/// What became of a message: its report and how long after the intended moment, in ms.
+fn fate() -> impl Strategy<Value = Option<(Told, u64)>> {
+    let told = prop_oneof![4 => Just(Told::Acked), 1 => Just(Told::Failed)];
+    proptest::option::weighted(0.9, (told, 0_u64..300))
 }
 
-#[test]
-fn due_counts_the_first_message_at_the_start() {
-    assert_eq!(stream(0).due_by(START - 1), 0);
-    assert_eq!(stream(0).due_by(START), 1);
-    assert_eq!(stream(0).due_by(START + 10 * MS - 1), 1);
-    assert_eq!(stream(0).due_by(START + 10 * MS), 2);
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// One pass backwards gives what looking at each message's successors gives.
+    #[test]
+    fn unavailability_agrees_with_its_definition(fates in proptest::collection::vec(fate(), 1..60)) {
+        let end_ms = 5_000;
+        let timed: Vec<_> = (0..)
+            .zip(&fates)
+            .map(|(n, fate)| (n * 10, fate.map(|(told, after)| (told, n * 10 + after))))
+            .collect();
+        let reports: Vec<_> = (0..)
+            .zip(&timed)
+            .filter_map(|(n, (_, fate))| fate.map(|(told, at_ms)| report(n, told, at_ms)))
+            .collect();
+
+        let mut longest = 0;
+        let mut open = false;
+        for (n, (intended, _)) in timed.iter().enumerate() {
+            let rest = &timed[n..];
+            let acks = rest.iter().filter_map(|(_, fate)| match fate {
+                Some((Told::Acked, at)) => Some(*at),
+                _ => None,
+            });
+            let last_try = rest
+                .iter()
+                .map(|(intended, fate)| fate.map_or(end_ms, |(_, at)| at.max(*intended)))
+                .max()
+                .unwrap();
+            let until = acks.min();
+            open |= until.is_none();
+            longest = longest.max(until.unwrap_or(last_try) - intended);
+        }
+        let found = unavailable(fates.len() as u64, &reports, end_ms);
+        prop_assert_eq!(found, Some(Span { ms: longest, at_least: open }));
+    }
 }

@@ -100,7 +100,8 @@ pub struct Facts {
     pub streams: Vec<Stream>,
     /// All partitions of its topic.
     pub partitions: Vec<Partition>,
-    /// How many client journals there should be: one for each process started (`ClientStarted`).
+    /// How many client journals there should be, of all processes that were started
+    /// (`ClientStarted`): a consumer has one, a producer one for each partition.
     pub journals: usize,
 }
 

@@ -36,8 +36,8 @@ const EMPTY: Cell = Cell {
     attempt: 0,
 };
 
-/// All offsets of a partition. Negative ones, which no broker gives to a record, are passed over
-/// by folding them to the far end of the number range.
+/// All offsets of a partition. Negative ones, which no broker gives to a record, come after all
+/// others.
 #[derive(Debug, Default)]
 pub(super) struct Offsets {
     pages: BTreeMap<u64, Box<[Cell]>>,
@@ -60,17 +60,24 @@ impl Offsets {
 
     /// Data records that the audit read strictly between two offsets, fences apart.
     pub fn records_between(&self, low: i64, high: i64) -> u64 {
-        if high <= low {
+        let low = low.max(-1);
+        // Nearly every record is polled right after the one before it.
+        if high <= low.saturating_add(1) {
             return 0;
         }
-        let (low, high) = (low.cast_unsigned() + 1, high.cast_unsigned());
+        let (first_page, first) = place(low + 1);
+        let (last_page, end) = place(high);
         self.pages
-            .range(low / PAGE..=high / PAGE)
-            .flat_map(|(page, cells)| (page * PAGE..).zip(cells.iter()))
-            .filter(|(offset, cell)| {
-                (low..high).contains(offset) && !matches!(cell.audited, NOTHING | FENCE)
+            .range(first_page..=last_page)
+            .map(|(page, cells)| {
+                let from = if *page == first_page { first } else { 0 };
+                let to = if *page == last_page { end } else { cells.len() };
+                cells[from..to]
+                    .iter()
+                    .filter(|cell| !matches!(cell.audited, NOTHING | FENCE))
+                    .count() as u64
             })
-            .count() as u64
+            .sum()
     }
 }
 
@@ -98,6 +105,8 @@ mod tests {
         assert_eq!(offsets.records_between(0, 5001), 6);
         assert_eq!(offsets.records_between(12, 12), 0);
         assert_eq!(offsets.records_between(12, 3), 0);
+        assert_eq!(offsets.records_between(-7, 11), 1);
+        assert_eq!(offsets.records_between(-7, -2), 0);
     }
 
     #[test]

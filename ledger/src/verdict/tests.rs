@@ -219,6 +219,12 @@ fn inconclusive(change: Change, why: ReasonKind) {
 }
 
 #[test]
+fn enough_exposure_is_enough() {
+    let (verdict, _) = kinds(|case| case.resilient().times.exposed = 1_000);
+    assert_eq!(verdict, Verdict::Pass);
+}
+
+#[test]
 fn an_unread_partition_is_inconclusive_even_if_all_was_seen() {
     let (verdict, reasons) = kinds(|case| case.unread(1, 0));
     assert_eq!(verdict, Verdict::Inconclusive);
@@ -318,7 +324,10 @@ fn a_busy_host_shows_no_time_either() {
 #[test]
 fn an_expectation_on_lagging_lets_lag_be() {
     let (verdict, _) = kinds(|case| {
-        case.count(0, |counts| counts.lagging = 5);
+        case.count(0, |counts| {
+            counts.lagging = 5;
+            counts.behind_open_txn = 5;
+        });
         let allowed = promise("resilient", "lagging", Comparison::AtMost, 10);
         case.promises.must_hold.push(allowed);
     });
@@ -392,6 +401,15 @@ fn undelivered_is_the_sum_of_its_four() {
         case.promises.must_hold.push(asked);
     });
     assert_eq!(verdict, Verdict::Pass);
+}
+
+#[test]
+fn lag_by_an_unknown_position_is_told_as_such() {
+    let (_, reasons) = told(|case| {
+        case.count(1, |counts| counts.lagging = 2);
+        case.resilient().reconciliation.partitions[1].position_known = false;
+    });
+    insta::assert_snapshot!(reasons.join("\n"), @"resilient: 2 messages are left that the group has not come to, as far as is known: its position in partition 1 is not.");
 }
 
 #[test]
