@@ -319,6 +319,9 @@ fn unknown_selector(typed: &str, span: &Span) -> Problem {
         Err(_) if matches!(typed, "all" | "controller") => {
             Some(format!("it takes no value: write `{typed}`"))
         }
+        Err(_) if matches!(typed, "random" | "coordinator_of") => {
+            Some(format!("`{typed}` is not supported yet"))
+        }
         Err(_) => did_you_mean(typed, known),
     };
     Problem::new(format!("unknown selector `{typed}`"))

@@ -5,7 +5,59 @@ use std::sync::Arc;
 
 use super::hint::did_you_mean;
 use super::source::Source;
-use super::{Experiment, Problem, Problems, embedded, validate};
+use super::{Experiment, Problem, Problems, embedded, raw, validate, yaml};
+
+/// Loads every embedded experiment, in order of name.
+///
+/// # Errors
+/// If one is broken, which the tests rule out.
+pub fn load_embedded() -> Result<Vec<Experiment>, Problems> {
+    let names = embedded::experiment_names();
+    names
+        .iter()
+        .filter_map(|name| Source::embedded(&format!("{name}.yaml")))
+        .map(|source| validate::experiment(&source))
+        .collect()
+}
+
+/// Name and summary of each profile in `folder`'s `profiles/`, or of the embedded ones.
+///
+/// # Errors
+/// If one can't be read.
+pub fn profiles(folder: Option<&Path>) -> Result<Vec<(String, String)>, Problems> {
+    let sources = match folder.map(|folder| folder.join("profiles")) {
+        Some(inside) if inside.is_dir() => self::folder(&inside)?
+            .iter()
+            .map(|file| Source::read(file))
+            .collect::<Result<_, _>>()?,
+        Some(_) => Vec::new(),
+        None => {
+            let names = embedded::profile_names();
+            names
+                .iter()
+                .filter_map(|name| Source::embedded(&format!("profiles/{name}.yaml")))
+                .collect()
+        }
+    };
+    let mut profiles = Vec::new();
+    for source in sources {
+        let profile: raw::Profile = yaml::parse(&source, "a profile")?;
+        let stem = source
+            .name
+            .rsplit(['/', '\\'])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches(".yaml");
+        profiles.push((
+            stem.to_owned(),
+            profile
+                .summary
+                .map(|text| text.value.trim().to_owned())
+                .unwrap_or_default(),
+        ));
+    }
+    Ok(profiles)
+}
 
 /// Loads files, folders (their `*.yaml` in order of name) and embedded experiments by their bare name.
 ///

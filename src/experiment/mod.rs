@@ -5,6 +5,7 @@
 //! `problem::Problem` with its place and a hint. Nothing here prints, and nothing here knows a running cluster.
 
 mod check;
+mod describe;
 mod embedded;
 mod expect;
 mod fault;
@@ -17,13 +18,14 @@ mod raw;
 mod resolved;
 pub mod schedule;
 mod source;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod value;
 mod words;
 mod yaml;
 
-pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
-pub use load::load;
+pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
 pub use words::Word;
 

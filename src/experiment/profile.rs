@@ -49,6 +49,36 @@ const OWNED: &[(&str, &str)] = &[
     ),
 ];
 
+/// Topic options of Kafka 3.9 to 4.3 (`TopicConfig`), against slips.
+const TOPIC_OPTIONS: &[&str] = &[
+    "cleanup.policy",
+    "compression.type",
+    "delete.retention.ms",
+    "file.delete.delay.ms",
+    "flush.messages",
+    "flush.ms",
+    "index.interval.bytes",
+    "local.retention.bytes",
+    "local.retention.ms",
+    "max.compaction.lag.ms",
+    "max.message.bytes",
+    "message.timestamp.after.max.ms",
+    "message.timestamp.before.max.ms",
+    "message.timestamp.type",
+    "min.cleanable.dirty.ratio",
+    "min.compaction.lag.ms",
+    "min.insync.replicas",
+    "preallocate",
+    "remote.storage.enable",
+    "retention.bytes",
+    "retention.ms",
+    "segment.bytes",
+    "segment.index.bytes",
+    "segment.jitter.ms",
+    "segment.ms",
+    "unclean.leader.election.enable",
+];
+
 /// librdkafka options that are written with `_`, as behaviours are.
 const UNDERSCORED_OPTIONS: &[&str] = &["log_level"];
 
@@ -131,10 +161,16 @@ pub fn resolve(
 ) -> Option<Profile> {
     let profile_name = check.read(key, |text| name(text, "a profile"));
     let Some(own) = own else {
+        let known = embedded::profile_names();
+        let ready_made = if known.contains(&key.value.as_str()) {
+            &key.value
+        } else {
+            "baseline"
+        };
         let problem = Problem::new(format!("profile `{}` says nothing", key.value))
             .at(&check.span(key), "expected a map of settings")
             .hint(format!(
-                "take a ready-made one: `{}: {{ extends: baseline }}`",
+                "take a ready-made one: `{}: {{ extends: {ready_made} }}`",
                 key.value
             ));
         check.report(problem);
@@ -257,7 +293,7 @@ fn topic_spec(check: &mut Check, merged: &Merged) -> Option<TopicSpec> {
         None => Some(3),
     };
     for setting in &merged.config {
-        config_key(check, &setting.key, &setting.key_at);
+        config_key(check, &setting.key, &setting.key_at, TOPIC_OPTIONS);
     }
     let min_in_sync = merged
         .config
@@ -286,15 +322,28 @@ fn topic_spec(check: &mut Check, merged: &Merged) -> Option<TopicSpec> {
     })
 }
 
-/// Names of broker and topic options are lower-case words joined by dots.
-pub fn config_key(check: &mut Check, key: &str, at: &Span) {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-_".contains(c);
+/// Names of broker and topic options are lower-case words joined by dots. What is not among the `known` ones may be new
+/// in some version of Kafka; one letter beside a known one it is a slip.
+pub fn config_key(check: &mut Check, key: &str, at: &Span, known: &[&str]) {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c);
+    let slip = known
+        .iter()
+        .find(|known| strsim::osa_distance(&key.replace('_', "."), known) <= 1);
+    let hint = slip.map(|known| format!("did you mean `{known}`?"));
     if key.is_empty() || !key.chars().all(fits) {
         check.report(
-            Problem::new(format!("`{key}` can't be an option's name")).at(
-                at,
-                "expected Kafka's own name, such as `min.insync.replicas`",
-            ),
+            Problem::new(format!("`{key}` can't be an option's name"))
+                .at(
+                    at,
+                    "expected Kafka's own name, such as `min.insync.replicas`",
+                )
+                .hint_if(hint),
+        );
+    } else if hint.is_some() && !known.contains(&key) {
+        check.report(
+            Problem::new(format!("unknown option `{key}`"))
+                .at(at, "not one of Kafka's")
+                .hint_if(hint),
         );
     }
 }

@@ -111,7 +111,8 @@ impl Source {
         }
     }
 
-    fn from_bytes(
+    /// As `read`, for what was read already.
+    pub(super) fn from_bytes(
         name: String,
         path: Option<PathBuf>,
         bytes: Vec<u8>,
@@ -145,14 +146,19 @@ impl Source {
 
     /// The stretch from `offset`, cut to what there is and to whole characters.
     pub fn span(self: &Arc<Self>, offset: usize, len: usize) -> Span {
-        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
-        let end = self
-            .text
-            .ceil_char_boundary(offset.saturating_add(len).min(self.text.len()));
+        let text = &self.text;
+        let mut begin = offset.min(text.len());
+        while !text.is_char_boundary(begin) {
+            begin -= 1;
+        }
+        let mut end = begin.saturating_add(len).min(text.len());
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
         Span {
             source: Arc::clone(self),
-            offset,
-            len: end - offset,
+            offset: begin,
+            len: end - begin,
         }
     }
 

@@ -61,7 +61,7 @@ pub fn experiment(source: &Arc<Source>) -> Result<Experiment, Problems> {
             experiment.resolved = resolved::to_yaml(&experiment)?;
             Ok(experiment)
         }
-        _ => Err(Problems(check.problems)),
+        _ => Err(Problems::distinct(check.problems)),
     }
 }
 
@@ -137,7 +137,7 @@ fn cluster(check: &mut Check, raw: Option<&raw::Cluster>) -> Option<ClusterSpec>
     let mut broker_config = Vec::new();
     for (key, value) in raw.broker_config.iter().flat_map(|config| &config.0) {
         let at = check.span(key);
-        profile::config_key(check, &key.value, &at);
+        profile::config_key(check, &key.value, &at, OWNED_BROKER_CONFIG);
         if OWNED_BROKER_CONFIG.contains(&key.value.as_str()) {
             check.report(
                 Problem::new(format!("`{}` is set by lossproof", key.value))

@@ -43,15 +43,12 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
             "expected a duration such as `20s`, `500ms` or `1m 30s`",
         )
     };
-    let value = humantime::parse_duration(text).map_err(|error| {
+    let value = humantime::parse_duration(text).map_err(|_| {
         let wrong = wrong(format!("`{text}` is not a duration"));
         match text.trim().parse::<f64>() {
             Ok(number) if number >= 0.0 => wrong.hint(format!("give the unit: `{}s`", text.trim())),
             Ok(_) => wrong.hint("a duration can't be negative"),
-            Err(_) if text.contains('.') => {
-                wrong.hint("fractions are not understood: write `1s 500ms`")
-            }
-            Err(_) => wrong.hint(error.to_string()),
+            Err(_) => wrong.hint("units are `ms`, `s`, `m` and `h`"),
         }
     })?;
     if value > MAX_DURATION {
@@ -205,6 +202,7 @@ pub fn name(text: &str, what: &str) -> Result<String, Wrong> {
         format!("`{text}` can't be the name of {what}"),
         "expected 1 to 40 of a-z, 0-9 and `-`: it becomes part of paths and topic names",
     );
+    let fitting = fitting.trim_matches('-');
     Err(if fitting.is_empty() {
         wrong
     } else {
@@ -286,5 +284,159 @@ pub fn format_bound(comparison: Comparison, bound: u64, unit: Unit) -> String {
             "{sign}{}",
             humantime::format_duration(Duration::from_millis(bound))
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+    use crate::experiment::{Listener, metric};
+
+    #[test_case("5s", 5_000)]
+    #[test_case("0s", 0)]
+    #[test_case("500ms", 500)]
+    #[test_case("1m 30s", 90_000; "two units")]
+    #[test_case("1m30s", 90_000; "without a space")]
+    #[test_case("1.5s", 1_500; "fraction")]
+    #[test_case("24h", 86_400_000)]
+    fn durations(text: &str, millis: u64) {
+        assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+    }
+
+    #[test_case("5", "give the unit: `5s`")]
+    #[test_case("0.5", "give the unit: `0.5s`"; "number with a fraction")]
+    #[test_case("-1", "a duration can't be negative"; "negative")]
+    #[test_case("3M", "`M` means months, `m` minutes"; "months")]
+    #[test_case("20x", "units are `ms`, `s`, `m` and `h`")]
+    #[test_case("", "units are `ms`, `s`, `m` and `h`"; "nothing")]
+    #[test_case("99999999999999999999s", "units are `ms`, `s`, `m` and `h`"; "overflow")]
+    fn not_durations(text: &str, hint: &str) {
+        assert_eq!(duration(text).unwrap_err().hint.as_deref(), Some(hint));
+    }
+
+    #[test_case("25h"; "more than a day")]
+    #[test_case("1us"; "microseconds")]
+    #[test_case("1.0005s"; "fraction of a millisecond")]
+    fn durations_out_of_range(text: &str) {
+        assert!(duration(text).is_err());
+    }
+
+    #[test_case("2000/s", 2000.0)]
+    #[test_case("0.5/s", 0.5; "fraction")]
+    #[test_case("10 /s", 10.0; "space")]
+    #[test_case("1000000/s", 1e6; "most")]
+    fn rates(text: &str, per_s: f64) {
+        assert_eq!(rate(text), Ok(per_s));
+    }
+
+    #[test_case("2000"; "no unit")]
+    #[test_case("0/s"; "zero")]
+    #[test_case("-1/s"; "negative")]
+    #[test_case("1e3/s"; "exponent")]
+    #[test_case("inf/s"; "infinite")]
+    #[test_case("NaN/s"; "not a number")]
+    #[test_case("2000001/s"; "too many")]
+    #[test_case("5/min"; "other unit")]
+    #[test_case("/s"; "no number")]
+    #[test_case("1.2.3/s"; "two points")]
+    fn not_rates(text: &str) {
+        assert!(rate(text).is_err());
+    }
+
+    #[test_case("200B", 200)]
+    #[test_case("1KiB", 1024)]
+    #[test_case("1 KiB", 1024; "space")]
+    #[test_case("3kB", 3000)]
+    #[test_case("2GiB", 2 << 30)]
+    #[test_case("1MB", 1_000_000)]
+    fn sizes(text: &str, bytes: u64) {
+        assert_eq!(size(text), Ok(bytes));
+    }
+
+    #[test_case("1024", Some("give the unit: `1024B`"); "no unit")]
+    #[test_case("1kib", Some("did you mean `1KiB`?"); "case")]
+    #[test_case("1KB", Some("did you mean `1kB`?"); "capital k")]
+    #[test_case("1.5KiB", Some("units are `GiB`, `MiB`, `KiB`, `GB`, `MB`, `kB` or `B`"); "fraction")]
+    #[test_case("-1B", Some("a whole number and a unit"); "negative")]
+    #[test_case("", Some("a whole number and a unit"); "nothing")]
+    #[test_case("99999999999999999GiB", Some("that is more than there is"); "overflow")]
+    fn not_sizes(text: &str, hint: Option<&str>) {
+        assert_eq!(size(text).unwrap_err().hint.as_deref(), hint);
+    }
+
+    #[test_case(1024, "1KiB")]
+    #[test_case(1 << 30, "1GiB")]
+    #[test_case(1000, "1000B")]
+    #[test_case(1536, "1536B")]
+    #[test_case(0, "0B")]
+    fn sizes_are_written_as_they_are_read(bytes: u64, text: &str) {
+        assert_eq!(format_size(bytes), text);
+        assert_eq!(size(text), Ok(bytes));
+    }
+
+    #[test_case("0", Ok(0))]
+    #[test_case("63", Ok(63))]
+    #[test_case("64", Err(()); "too large")]
+    #[test_case("+1", Err(()); "plus")]
+    #[test_case("-1", Err(()); "minus")]
+    #[test_case("1.0", Err(()); "fraction")]
+    #[test_case("", Err(()); "nothing")]
+    #[test_case("0x1", Err(()); "hexadecimal")]
+    fn integers(text: &str, value: Result<i32, ()>) {
+        assert_eq!(integer(text, "partition", 0, 63).map_err(|_| ()), value);
+    }
+
+    #[test]
+    fn words_are_exact_and_hinted_at() {
+        assert_eq!(word("replication", "listener"), Ok(Listener::Replication));
+        let wrong = word::<Listener>("Controller", "listener").unwrap_err();
+        assert_eq!(wrong.hint.as_deref(), Some("did you mean `controller`?"));
+    }
+
+    #[test_case("leader-partition", true)]
+    #[test_case("a", true)]
+    #[test_case("0123456789012345678901234567890123456789", true; "forty")]
+    #[test_case("01234567890123456789012345678901234567890", false; "forty one")]
+    #[test_case("", false; "nothing")]
+    #[test_case("Leader", false)]
+    #[test_case("a_b", false)]
+    #[test_case("../a", false; "path")]
+    #[test_case("é", false; "not ascii")]
+    fn names(text: &str, fits: bool) {
+        assert_eq!(name(text, "an experiment").is_ok(), fits);
+    }
+
+    #[test_case("lost", "0", Comparison::Equal, 0)]
+    #[test_case("lost", "= 0", Comparison::Equal, 0; "equal with a space")]
+    #[test_case("lost", ">=100", Comparison::AtLeast, 100; "at least")]
+    #[test_case("lost", "> 5", Comparison::MoreThan, 5; "more than")]
+    #[test_case("lost", "<=3", Comparison::AtMost, 3; "at most")]
+    #[test_case("lost", "<3", Comparison::LessThan, 3; "less than")]
+    #[test_case("unavailable", "<30s", Comparison::LessThan, 30_000; "time")]
+    #[test_case("unavailable", ">=1m 30s", Comparison::AtLeast, 90_000; "time at least")]
+    #[test_case("resumed_within", "60s", Comparison::AtMost, 60_000; "bare time")]
+    fn bounds(name: &str, text: &str, comparison: Comparison, value: u64) {
+        let metric = metric::find(name).unwrap();
+        assert_eq!(bound(text, metric), Ok((comparison, value)));
+        let written = format_bound(comparison, value, metric.unit);
+        assert_eq!(
+            bound(&written, metric),
+            Ok((comparison, value)),
+            "{written}"
+        );
+    }
+
+    #[test_case("lost", "30s"; "time for a count")]
+    #[test_case("lost", "<0"; "below zero")]
+    #[test_case("lost", "=>1"; "sign the wrong way round")]
+    #[test_case("lost", ">"; "no number")]
+    #[test_case("lost", ""; "nothing")]
+    #[test_case("lost", "18446744073709551616"; "overflow")]
+    #[test_case("unavailable", "30"; "count for a time")]
+    #[test_case("unavailable", "<"; "no time")]
+    fn not_bounds(name: &str, text: &str) {
+        assert!(bound(text, metric::find(name).unwrap()).is_err());
     }
 }
