@@ -1,46 +1,36 @@
 //! lossproof: chaos testing for Apache Kafka that accounts for every message.
-#![allow(dead_code)] // The runner, which needs the rest of the types, is not there yet.
-
-mod cli;
-mod experiment;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use lossproof::cli;
+use lossproof::exit::Exit;
 
-use cli::{list, plan, problems};
-
+/// Chaos testing for Apache Kafka that accounts for every message.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    about = "Chaos testing for Apache Kafka that accounts for every message"
-)]
-struct Args {
+#[command(version, arg_required_else_help = true)]
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, clap::Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
-    Plan(plan::PlanArgs),
-    List(list::ListArgs),
+    Plan(cli::plan::PlanArgs),
+    List(cli::list::ListArgs),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
         Err(error) => {
-            error.print()?;
-            return Ok(ExitCode::from(if error.use_stderr() {
-                problems::BAD_INPUT
-            } else {
-                0
-            }));
+            error.print().ok();
+            // clap's own code for bad usage is 2, which means inconclusive here.
+            return if error.use_stderr() { Exit::BadInput.into() } else { Exit::Pass.into() };
         }
     };
-    let code = match args.command {
-        Command::Plan(args) => plan::run(&args)?,
-        Command::List(args) => list::run(&args)?,
-    };
-    Ok(ExitCode::from(code))
+    match cli.command {
+        Command::Plan(args) => cli::plan::run(&args).into(),
+        Command::List(args) => cli::list::run(&args).into(),
+    }
 }

@@ -19,10 +19,7 @@ impl Event {
     /// An event of this moment.
     #[must_use]
     pub fn now(kind: EventKind) -> Self {
-        Self {
-            at: Stamp::now(),
-            kind,
-        }
+        Self { at: Stamp::now(), kind }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::plan::columns;
-use super::problems::{show, write_out};
+use super::{columns, refuse, write_out};
+use crate::exit::Exit;
 use crate::experiment::{self, Experiment, Problems};
 
 /// List the built-in experiments and profiles, and those of a folder
@@ -16,17 +16,11 @@ pub struct ListArgs {
     pub folder: Option<PathBuf>,
 }
 
-/// Runs the subcommand and gives the exit code.
-///
-/// # Errors
-/// If stdout can't be written.
-pub fn run(args: &ListArgs) -> anyhow::Result<u8> {
+/// Runs the subcommand.
+pub fn run(args: &ListArgs) -> Exit {
     match text(args) {
-        Ok(text) => {
-            write_out(&text)?;
-            Ok(0)
-        }
-        Err(problems) => Ok(show(&problems)),
+        Ok(text) => write_out(&text),
+        Err(problems) => refuse(&problems),
     }
 }
 
@@ -36,27 +30,16 @@ fn text(args: &ListArgs) -> Result<String, Problems> {
         let found = experiment::load(std::slice::from_ref(folder))?;
         let profiles = experiment::profiles(Some(folder))?;
         let shown = folder.display().to_string();
-        section(
-            &mut text,
-            &format!("Experiments in {shown}"),
-            experiments(found),
-        );
+        section(&mut text, &format!("Experiments in {shown}"), experiments(found));
         section(&mut text, &format!("Profiles in {shown}"), profiles);
     }
-    section(
-        &mut text,
-        "Built-in experiments",
-        experiments(experiment::load_embedded()?),
-    );
+    section(&mut text, "Built-in experiments", experiments(experiment::load_embedded()?));
     section(&mut text, "Built-in profiles", experiment::profiles(None)?);
     Ok(text)
 }
 
 fn experiments(found: Vec<Experiment>) -> Vec<(String, String)> {
-    found
-        .into_iter()
-        .map(|experiment| (experiment.name, experiment.summary))
-        .collect()
+    found.into_iter().map(|experiment| (experiment.name, experiment.summary)).collect()
 }
 
 fn section(text: &mut String, title: &str, entries: Vec<(String, String)>) {
@@ -67,10 +50,5 @@ fn section(text: &mut String, title: &str, entries: Vec<(String, String)>) {
         text.push('\n');
     }
     text.push_str(&format!("{title}\n"));
-    text.push_str(&columns(
-        entries
-            .into_iter()
-            .map(|(name, summary)| vec![name, summary])
-            .collect(),
-    ));
+    text.push_str(&columns(entries.into_iter().map(|(name, summary)| vec![name, summary]).collect()));
 }

@@ -2,4 +2,55 @@
 
 pub mod list;
 pub mod plan;
-pub mod problems;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::exit::Exit;
+use crate::experiment::{self, Experiment, Problems};
+
+/// Columns for everything that is laid out.
+const WIDTH: u16 = 100;
+
+/// Loads experiments. Problems of all files are printed together.
+fn checked_experiments(paths: &[PathBuf]) -> Result<Vec<Experiment>, Exit> {
+    experiment::load(paths).map_err(|problems| refuse(&problems))
+}
+
+/// Prints the problems with the input, in colour only on a terminal, and gives the exit code that goes with them.
+fn refuse(problems: &Problems) -> Exit {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let mut text = problems.render(colour, usize::from(WIDTH));
+    if problems.0.len() > 1 {
+        text.push_str(&format!("\n{} problems; nothing was started\n", problems.0.len()));
+    }
+    // With stderr closed there is nobody left to tell.
+    io::stderr().write_all(text.as_bytes()).ok();
+    Exit::BadInput
+}
+
+/// Writes a finished text to stdout. A reader that has gone away (`| head`) is no error.
+fn write_out(text: &str) -> Exit {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Environment,
+        _ => Exit::Pass,
+    }
+}
+
+/// Plain columns, two spaces apart and indented by two; no borders, so that it reads well in a pipe.
+fn columns(rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((2, 0));
+    }
+    let mut text = String::new();
+    for line in table.lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -27,9 +27,7 @@ impl fmt::Display for FaultSpec {
                 write!(f, "graceful restart of {target}")?;
                 if *target == Selector::All || matches!(target, Selector::FollowersOf(_)) {
                     f.write_str(match wait {
-                        RestartWait::InSync => {
-                            ", one at a time, with all replicas in sync in between"
-                        }
+                        RestartWait::InSync => ", one at a time, with all replicas in sync in between",
                         RestartWait::None => ", one at a time, without waiting for replicas",
                     })?;
                 }
@@ -38,34 +36,18 @@ impl fmt::Display for FaultSpec {
                     None => f.write_str(", started again at once"),
                 };
             }
-            FaultKind::Partition {
-                isolate,
-                from,
-                ports,
-                listeners,
-            } => {
+            FaultKind::Partition { isolate, from, ports, listeners } => {
                 let from = match from {
                     Peers::Brokers => "the other brokers",
                     Peers::Clients => "all clients",
                 };
-                let verb = if matches!(isolate, Selector::All | Selector::FollowersOf(_)) {
-                    "are"
-                } else {
-                    "is"
-                };
+                let verb = if matches!(isolate, Selector::All | Selector::FollowersOf(_)) { "are" } else { "is" };
                 let on: Vec<_> = if listeners.is_empty() {
                     ports.iter().map(|port| format!("port {port}")).collect()
                 } else {
-                    listeners
-                        .iter()
-                        .map(|listener| listener.word().to_owned())
-                        .collect()
+                    listeners.iter().map(|listener| listener.word().to_owned()).collect()
                 };
-                write!(
-                    f,
-                    "{isolate} {verb} cut off from {from} ({})",
-                    on.join(", ")
-                )?;
+                write!(f, "{isolate} {verb} cut off from {from} ({})", on.join(", "))?;
             }
             FaultKind::DiskFill { target } => write!(f, "the disk of {target} is filled")?,
         }
@@ -91,10 +73,7 @@ impl fmt::Display for Expectation {
                 let bound = humantime::format_duration(Duration::from_millis(self.bound));
                 write!(f, "{than} {bound} as {}", metric.meaning)
             }
-            Unit::Count
-                if self.bound == 0
-                    && matches!(self.comparison, Comparison::Equal | Comparison::AtMost) =>
-            {
+            Unit::Count if self.bound == 0 && matches!(self.comparison, Comparison::Equal | Comparison::AtMost) => {
                 write!(f, "no {}", metric.meaning)
             }
             Unit::Count => write!(f, "{than} {} {}", self.bound, metric.meaning),

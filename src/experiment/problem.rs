@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode,
-};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
 use super::Place;
 use super::source::{Source, Span};
@@ -23,38 +21,22 @@ impl Problem {
     /// A problem of no particular place.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            message: visible(&message.into()),
-            place: None,
-            source: None,
-            labels: Vec::new(),
-            hint: None,
-        }
+        Self { message: visible(&message.into()), place: None, source: None, labels: Vec::new(), hint: None }
     }
 
     /// A problem found later, at a place that an experiment remembers; `expected` is written under the place.
     #[must_use]
-    pub fn at_place(
-        message: impl Into<String>,
-        place: &Place,
-        expected: impl Into<String>,
-    ) -> Self {
+    pub fn at_place(message: impl Into<String>, place: &Place, expected: impl Into<String>) -> Self {
         let problem = Self::new(message);
         match Source::of(place) {
             Some(source) => {
                 let mut span = source.at_line(place.line, place.column);
                 let word = |c: char| c.is_alphanumeric() || "._-".contains(c);
-                let length = span
-                    .rest_of_line()
-                    .find(|c| !word(c))
-                    .unwrap_or(span.rest_of_line().len());
+                let length = span.rest_of_line().find(|c| !word(c)).unwrap_or(span.rest_of_line().len());
                 span.len = length.max(span.len);
                 problem.at(&span, expected)
             }
-            None => Self {
-                place: Some(place.clone()),
-                ..problem
-            },
+            None => Self { place: Some(place.clone()), ..problem },
         }
     }
 
@@ -72,8 +54,7 @@ impl Problem {
             Box::new(NamedSource::new(&span.source.name, text))
         });
         // A label of no length could not be seen.
-        self.labels
-            .push(LabeledSpan::new(Some(label), span.offset, span.len.max(1)));
+        self.labels.push(LabeledSpan::new(Some(label), span.offset, span.len.max(1)));
         self
     }
 
@@ -129,11 +110,7 @@ fn visible(text: &str) -> String {
             visible.push('…');
             break;
         }
-        if c.is_control() {
-            visible.extend(c.escape_default())
-        } else {
-            visible.push(c)
-        }
+        if c.is_control() { visible.extend(c.escape_default()) } else { visible.push(c) }
     }
     visible
 }
@@ -153,15 +130,11 @@ impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.hint
-            .as_ref()
-            .map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+        self.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source
-            .as_ref()
-            .map(|source| source.as_ref() as &dyn SourceCode)
+        self.source.as_ref().map(|source| source.as_ref() as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -179,10 +152,7 @@ impl Problems {
     pub(super) fn distinct(problems: Vec<Problem>) -> Self {
         let mut distinct: Vec<Problem> = Vec::new();
         for problem in problems {
-            if !distinct
-                .iter()
-                .any(|other| other.message == problem.message && other.place == problem.place)
-            {
+            if !distinct.iter().any(|other| other.message == problem.message && other.place == problem.place) {
                 distinct.push(problem);
             }
         }
@@ -192,15 +162,9 @@ impl Problems {
     /// For a person: each with its snippet and hint. `colour` is for terminals; `width` in columns.
     #[must_use]
     pub fn render(&self, colour: bool, width: usize) -> String {
-        let theme = if colour {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
-        let handler = GraphicalReportHandler::new_themed(theme)
-            .with_width(width)
-            .with_links(false)
-            .without_syntax_highlighting();
+        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler =
+            GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false).without_syntax_highlighting();
         let mut text = String::new();
         for problem in &self.0 {
             if !text.is_empty() {
@@ -222,9 +186,7 @@ impl fmt::Display for Problems {
                 writeln!(f)?;
             }
             match (&problem.source, &problem.place) {
-                (Some(_), Some(Place { file, line, column })) => {
-                    write!(f, "{file}:{line}:{column}: {problem}")?
-                }
+                (Some(_), Some(Place { file, line, column })) => write!(f, "{file}:{line}:{column}: {problem}")?,
                 _ => write!(f, "{problem}")?,
             }
         }

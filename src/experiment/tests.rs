@@ -25,46 +25,27 @@ fn good(text: &str) -> Experiment {
 }
 
 fn with_profile(profile: &str) -> Profile {
-    good(&format!("{HEAD}profiles:\n  own: {profile}\n"))
-        .profiles
-        .remove(0)
+    good(&format!("{HEAD}profiles:\n  own: {profile}\n")).profiles.remove(0)
 }
 
 fn with_fault(fault: &str) -> FaultSpec {
-    good(&format!(
-        "{HEAD}profiles: {{ own: {{}} }}\nfaults: [ {fault} ]\n"
-    ))
-    .faults
-    .remove(0)
+    good(&format!("{HEAD}profiles: {{ own: {{}} }}\nfaults: [ {fault} ]\n")).faults.remove(0)
 }
 
 /// All that an experiment says, without where it was said.
 fn essence(experiment: &Experiment) -> String {
-    let nowhere = Place {
-        file: String::new(),
-        line: 0,
-        column: 0,
-    };
+    let nowhere = Place { file: String::new(), line: 0, column: 0 };
     let mut experiment = experiment.clone();
     experiment.file = PathBuf::new();
     experiment.resolved = String::new();
     for fault in &mut experiment.faults {
         fault.place = nowhere.clone();
     }
-    for expectation in experiment
-        .must_show
-        .iter_mut()
-        .chain(&mut experiment.must_hold)
-    {
+    for expectation in experiment.must_show.iter_mut().chain(&mut experiment.must_hold) {
         expectation.at = nowhere.clone();
     }
     for profile in &mut experiment.profiles {
-        for (key, _) in profile
-            .producer
-            .options
-            .iter_mut()
-            .chain(&mut profile.consumer.options)
-        {
+        for (key, _) in profile.producer.options.iter_mut().chain(&mut profile.consumer.options) {
             key.at = nowhere.clone();
         }
     }
@@ -74,59 +55,27 @@ fn essence(experiment: &Experiment) -> String {
 #[test]
 fn every_embedded_experiment_is_sound() {
     let experiments = load_embedded().unwrap();
-    let names: Vec<_> = experiments
-        .iter()
-        .map(|experiment| experiment.name.as_str())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "disk-full",
-            "leader-kill",
-            "leader-partition",
-            "rolling-restart"
-        ]
-    );
+    let names: Vec<_> = experiments.iter().map(|experiment| experiment.name.as_str()).collect();
+    assert_eq!(names, ["disk-full", "leader-kill", "leader-partition", "rolling-restart"]);
     for experiment in &experiments {
         let again = good(&experiment.resolved);
         assert_eq!(essence(&again), essence(experiment));
         assert_eq!(again.resolved, experiment.resolved);
         assert!(!experiment.summary.is_empty(), "{}", experiment.name);
         // Each proves its point on the baseline and promises something of the resilient profile.
-        assert!(
-            experiment
-                .must_show
-                .iter()
-                .any(|expectation| expectation.profile == "baseline")
-        );
-        assert!(
-            experiment
-                .must_hold
-                .iter()
-                .any(|promise| promise.profile == "resilient" && promise.metric == "lost")
-        );
-        assert!(
-            schedule::offering(experiment) <= Duration::from_secs(75),
-            "{}",
-            experiment.name
-        );
+        assert!(experiment.must_show.iter().any(|expectation| expectation.profile == "baseline"));
+        assert!(experiment.must_hold.iter().any(|promise| promise.profile == "resilient" && promise.metric == "lost"));
+        assert!(schedule::offering(experiment) <= Duration::from_secs(75), "{}", experiment.name);
     }
     assert_eq!(
-        profiles(None)
-            .unwrap()
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect::<Vec<_>>(),
+        profiles(None).unwrap().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
         ["baseline", "resilient"]
     );
 }
 
 #[test]
 fn files_of_the_tests_resolve_to_the_same_experiment() {
-    let folder = PathBuf::from(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/tests/experiments/valid"
-    ));
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/experiments/valid"));
     let experiments = load(&[folder]).unwrap();
     assert!(experiments.len() >= 4);
     for experiment in &experiments {
@@ -150,29 +99,15 @@ fn defaults() {
         }
     );
     let own = &experiment.profiles[0];
+    assert_eq!(own.topic, TopicSpec { partitions: 3, replication_factor: 3, config: Vec::new() });
     assert_eq!(
-        own.topic,
-        TopicSpec {
-            partitions: 3,
-            replication_factor: 3,
-            config: Vec::new()
-        }
-    );
-    assert_eq!(
-        (
-            own.producer.on_queue_full,
-            own.consumer.members,
-            own.consumer.commit
-        ),
+        (own.producer.on_queue_full, own.consumer.members, own.consumer.commit),
         (OnQueueFull::Drop, 1, Commit::Auto)
     );
 }
 
 fn pairs(options: &Options) -> Vec<(&str, &str)> {
-    options
-        .iter()
-        .map(|(key, value)| (key.value.as_str(), value.as_str()))
-        .collect()
+    options.iter().map(|(key, value)| (key.value.as_str(), value.as_str())).collect()
 }
 
 #[test]
@@ -204,36 +139,15 @@ fn a_profile_is_laid_over_what_it_extends() {
     );
     assert_eq!(own.topic.partitions, 6);
     let config = [("min.insync.replicas", "2"), ("retention.ms", "5")];
-    assert_eq!(
-        own.topic.config,
-        config.map(|(key, value)| (key.to_owned(), value.to_owned()))
-    );
+    assert_eq!(own.topic.config, config.map(|(key, value)| (key.to_owned(), value.to_owned())));
     assert_eq!(
         pairs(&own.producer.options),
-        [
-            ("acks", "1"),
-            ("message.timeout.ms", "120000"),
-            ("socket.timeout.ms", "10000"),
-            ("linger.ms", "7")
-        ]
+        [("acks", "1"), ("message.timeout.ms", "120000"), ("socket.timeout.ms", "10000"), ("linger.ms", "7")]
     );
     assert_eq!(own.producer.on_queue_full, OnQueueFull::Drop);
     assert_eq!(own.consumer.commit, Commit::AfterSync);
-    let files: Vec<_> = own
-        .producer
-        .options
-        .iter()
-        .map(|(key, _)| key.at.file.as_str())
-        .collect();
-    assert_eq!(
-        files,
-        [
-            "sample.yaml",
-            "builtin:profiles/resilient",
-            "builtin:profiles/resilient",
-            "sample.yaml"
-        ]
-    );
+    let files: Vec<_> = own.producer.options.iter().map(|(key, _)| key.at.file.as_str()).collect();
+    assert_eq!(files, ["sample.yaml", "builtin:profiles/resilient", "builtin:profiles/resilient", "sample.yaml"]);
 }
 
 #[test]
@@ -243,21 +157,9 @@ fn a_profile_s_topic_is_laid_over_the_experiment_s() {
          profiles: {{ a: {{ topic: {{ config: {{ retention.ms: 6 }} }} }}, b: {{}} }}\n"
     ));
     let config = |index: usize| {
-        experiment.profiles[index]
-            .topic
-            .config
-            .iter()
-            .map(|(_, value)| value.as_str())
-            .collect::<Vec<_>>()
+        experiment.profiles[index].topic.config.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>()
     };
-    assert_eq!(
-        experiment
-            .profiles
-            .iter()
-            .map(|own| own.topic.partitions)
-            .collect::<Vec<_>>(),
-        [2, 2]
-    );
+    assert_eq!(experiment.profiles.iter().map(|own| own.topic.partitions).collect::<Vec<_>>(), [2, 2]);
     assert_eq!((config(0), config(1)), (vec!["6", "9"], vec!["5", "9"]));
 }
 
@@ -267,48 +169,22 @@ fn a_profile_s_topic_is_laid_over_the_experiment_s() {
 #[test_case("{ commit: after_sync }", Commit::AfterSync; "behaviour alone")]
 #[test_case("{ commit: auto, enable.auto.commit: 1 }", Commit::Auto; "both agree")]
 fn when_offsets_are_committed(consumer: &str, commit: Commit) {
-    assert_eq!(
-        with_profile(&format!("{{ consumer: {consumer} }}"))
-            .consumer
-            .commit,
-        commit
-    );
+    assert_eq!(with_profile(&format!("{{ consumer: {consumer} }}")).consumer.commit, commit);
 }
 
 #[test_case("{ commit: auto, enable.auto.commit: false }"; "auto and off")]
 #[test_case("{ commit: after_sync, enable.auto.commit: true }"; "after and on")]
 fn contradictions_about_commits(consumer: &str) {
-    assert!(
-        read(&format!(
-            "{HEAD}profiles: {{ own: {{ consumer: {consumer} }} }}\n"
-        ))
-        .is_err()
-    );
+    assert!(read(&format!("{HEAD}profiles: {{ own: {{ consumer: {consumer} }} }}\n")).is_err());
 }
 
 #[test_case("brokers", &[9094, 9093], &[Listener::Replication, Listener::Controller]; "brokers")]
 #[test_case("clients", &[9092], &[Listener::Client]; "clients")]
 fn listeners_of_a_partition_by_default(from: &str, expected_ports: &[u16], expected: &[Listener]) {
-    let fault = with_fault(&format!(
-        "{{ at: 1s, for: 2s, partition: {{ isolate: controller, from: {from} }} }}"
-    ));
-    let FaultKind::Partition {
-        isolate,
-        ports,
-        listeners,
-        ..
-    } = fault.kind
-    else {
-        panic!("{fault:?}")
-    };
-    assert_eq!(
-        (isolate, ports.as_slice(), listeners.as_slice()),
-        (Selector::Controller, expected_ports, expected)
-    );
-    assert_eq!(
-        (fault.at, fault.held),
-        (Duration::from_secs(1), Some(Duration::from_secs(2)))
-    );
+    let fault = with_fault(&format!("{{ at: 1s, for: 2s, partition: {{ isolate: controller, from: {from} }} }}"));
+    let FaultKind::Partition { isolate, ports, listeners, .. } = fault.kind else { panic!("{fault:?}") };
+    assert_eq!((isolate, ports.as_slice(), listeners.as_slice()), (Selector::Controller, expected_ports, expected));
+    assert_eq!((fault.at, fault.held), (Duration::from_secs(1), Some(Duration::from_secs(2))));
 }
 
 #[test_case("all", Selector::All)]
@@ -318,13 +194,7 @@ fn listeners_of_a_partition_by_default(from: &str, expected_ports: &[u16], expec
 #[test_case("{ followers_of: 0 }", Selector::FollowersOf(0); "followers")]
 fn selectors(text: &str, selector: Selector) {
     let fault = with_fault(&format!("{{ at: 0s, restart: {{ target: {text} }} }}"));
-    assert_eq!(
-        fault.kind,
-        FaultKind::Restart {
-            target: selector,
-            wait: RestartWait::InSync
-        }
-    );
+    assert_eq!(fault.kind, FaultKind::Restart { target: selector, wait: RestartWait::InSync });
     assert_eq!(fault.held, None);
 }
 
@@ -333,26 +203,16 @@ fn faults_are_in_order_of_time() {
     let text = format!(
         "{HEAD}profiles: {{ own: {{}} }}\nfaults:\n- {{ at: 9s, for: 1s, kill: {{ target: all }} }}\n- {{ at: 1s, for: 8s, disk_fill: {{ target: all }} }}\n"
     );
-    let times: Vec<_> = good(&text)
-        .faults
-        .iter()
-        .map(|fault| fault.at.as_secs())
-        .collect();
+    let times: Vec<_> = good(&text).faults.iter().map(|fault| fault.at.as_secs()).collect();
     assert_eq!(times, [1, 9]);
     let overlap = read(&text.replace("8s", "8s 1ms")).unwrap_err();
-    assert!(
-        overlap
-            .to_string()
-            .contains("sample.yaml:5:9: overlapping faults"),
-        "{overlap}"
-    );
+    assert!(overlap.to_string().contains("sample.yaml:5:9: overlapping faults"), "{overlap}");
 }
 
 #[test]
 fn a_third_of_all_replicas_is_each_broker_s() {
     let bytes = |topic: &str| {
-        let text =
-            format!("{HEAD}profiles: {{ a: {{ topic: {topic} }}, b: {{ topic: {topic} }} }}\n");
+        let text = format!("{HEAD}profiles: {{ a: {{ topic: {topic} }}, b: {{ topic: {topic} }} }}\n");
         schedule::bytes_per_broker(&good(&text))
     };
     // 100/s of 1 KiB for 5 s and 10 s, twice.
@@ -363,38 +223,21 @@ fn a_third_of_all_replicas_is_each_broker_s() {
 #[test]
 fn a_problem_found_later_finds_its_place_again() {
     let own = with_profile("{ extends: baseline }");
-    let (key, _) = own
-        .producer
-        .options
-        .iter()
-        .find(|(key, _)| key.value == "retry.backoff.ms")
-        .unwrap();
+    let (key, _) = own.producer.options.iter().find(|(key, _)| key.value == "retry.backoff.ms").unwrap();
     let problem = Problem::at_place("no such option", &key.at, "unknown to librdkafka");
     assert_eq!(problem.place(), Some(&key.at));
     let text = Problems::from(problem).render(false, 100);
     assert!(text.contains("builtin:profiles/baseline:8:3"), "{text}");
-    assert!(
-        text.contains("────────"),
-        "the whole key is underlined: {text}"
-    );
+    assert!(text.contains("────────"), "the whole key is underlined: {text}");
 
-    let gone = Place {
-        file: "/no/such/file.yaml".to_owned(),
-        line: 3,
-        column: 4,
-    };
-    let text =
-        Problems::from(Problem::at_place("no such option", &gone, "here")).render(false, 100);
-    assert!(
-        text.contains("no such option (/no/such/file.yaml:3:4)"),
-        "{text}"
-    );
+    let gone = Place { file: "/no/such/file.yaml".to_owned(), line: 3, column: 4 };
+    let text = Problems::from(Problem::at_place("no such option", &gone, "here")).render(false, 100);
+    assert!(text.contains("no such option (/no/such/file.yaml:3:4)"), "{text}");
 }
 
 #[test]
 fn problems_of_a_shared_layer_are_reported_once() {
-    let text =
-        format!("{HEAD}topic: {{ partitions: 0 }}\nprofiles: {{ a: {{}}, b: {{}}, c: {{}} }}\n");
+    let text = format!("{HEAD}topic: {{ partitions: 0 }}\nprofiles: {{ a: {{}}, b: {{}}, c: {{}} }}\n");
     assert_eq!(read(&text).unwrap_err().0.len(), 1);
 }
 

@@ -19,11 +19,7 @@ pub struct Wrong {
 
 impl Wrong {
     fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            expected: expected.into(),
-            hint: None,
-        }
+        Self { message: message.into(), expected: expected.into(), hint: None }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -37,12 +33,7 @@ const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A duration such as `20s`, `1m 30s` or `500ms`.
 pub fn duration(text: &str) -> Result<Duration, Wrong> {
-    let wrong = |message: String| {
-        Wrong::new(
-            message,
-            "expected a duration such as `20s`, `500ms` or `1m 30s`",
-        )
-    };
+    let wrong = |message: String| Wrong::new(message, "expected a duration such as `20s`, `500ms` or `1m 30s`");
     let value = humantime::parse_duration(text).map_err(|_| {
         let wrong = wrong(format!("`{text}` is not a duration"));
         match text.trim().parse::<f64>() {
@@ -53,11 +44,7 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
     })?;
     if value > MAX_DURATION {
         let wrong = wrong(format!("`{text}` is longer than a day"));
-        return Err(if text.contains('M') {
-            wrong.hint("`M` means months, `m` minutes")
-        } else {
-            wrong
-        });
+        return Err(if text.contains('M') { wrong.hint("`M` means months, `m` minutes") } else { wrong });
     }
     if value.subsec_nanos() % 1_000_000 != 0 {
         return Err(wrong(format!("`{text}` is finer than a millisecond")));
@@ -67,12 +54,7 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
 
 /// Messages a second, such as `2000/s`.
 pub fn rate(text: &str) -> Result<f64, Wrong> {
-    let wrong = || {
-        Wrong::new(
-            format!("`{text}` is not a rate"),
-            "expected messages a second, such as `2000/s`",
-        )
-    };
+    let wrong = || Wrong::new(format!("`{text}` is not a rate"), "expected messages a second, such as `2000/s`");
     let number = text.strip_suffix("/s").map(str::trim);
     let Some(value) = number.and_then(decimal) else {
         return Err(match decimal(text.trim()) {
@@ -104,16 +86,9 @@ const UNITS: &[(&str, u64)] = &[
 
 /// A size in bytes such as `1KiB`, `200B` or `1GiB`.
 pub fn size(text: &str) -> Result<u64, Wrong> {
-    let wrong = || {
-        Wrong::new(
-            format!("`{text}` is not a size"),
-            "expected a size such as `200B`, `1KiB` or `1GiB`",
-        )
-    };
+    let wrong = || Wrong::new(format!("`{text}` is not a size"), "expected a size such as `200B`, `1KiB` or `1GiB`");
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = (&text[..digits], text[digits..].trim_start());
     let Ok(number) = number.parse::<u64>() else {
         return Err(wrong().hint("a whole number and a unit"));
@@ -122,28 +97,18 @@ pub fn size(text: &str) -> Result<u64, Wrong> {
         if unit.is_empty() {
             return Err(wrong().hint(format!("give the unit: `{number}B`")));
         }
-        let same = UNITS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let same = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
         return Err(match same {
             Some((name, _)) => wrong().hint(format!("did you mean `{number}{name}`?")),
-            None => wrong().hint(format!(
-                "units are {}",
-                one_of(UNITS.iter().map(|(name, _)| *name))
-            )),
+            None => wrong().hint(format!("units are {}", one_of(UNITS.iter().map(|(name, _)| *name)))),
         });
     };
-    number
-        .checked_mul(*factor)
-        .ok_or_else(|| wrong().hint("that is more than there is"))
+    number.checked_mul(*factor).ok_or_else(|| wrong().hint("that is more than there is"))
 }
 
 /// A size as it is written: the largest unit that divides it.
 pub fn format_size(bytes: u64) -> String {
-    let binary = UNITS
-        .iter()
-        .take(3)
-        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    let binary = UNITS.iter().take(3).find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     match binary {
         Some((name, factor)) => format!("{}{name}", bytes / factor),
         None => format!("{bytes}B"),
@@ -155,19 +120,13 @@ pub fn integer<T>(text: &str, what: &str, least: T, most: T) -> Result<T, Wrong>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
-    let value = if text.chars().all(|c| c.is_ascii_digit()) {
-        text.parse::<T>().ok()
-    } else {
-        None
-    };
-    value
-        .filter(|value| (&least..=&most).contains(&value))
-        .ok_or_else(|| {
-            Wrong::new(
-                format!("`{text}` is not a possible {what}"),
-                format!("expected a whole number from {least} to {most}"),
-            )
-        })
+    let value = if text.chars().all(|c| c.is_ascii_digit()) { text.parse::<T>().ok() } else { None };
+    value.filter(|value| (&least..=&most).contains(&value)).ok_or_else(|| {
+        Wrong::new(
+            format!("`{text}` is not a possible {what}"),
+            format!("expected a whole number from {least} to {most}"),
+        )
+    })
 }
 
 /// One of an enum's words.
@@ -186,28 +145,18 @@ pub fn word<T: Word>(text: &str, what: &str) -> Result<T, Wrong> {
 /// A name that may stand in paths and topic names.
 pub fn name(text: &str, what: &str) -> Result<String, Wrong> {
     let fits = (1..=40).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if fits {
         return Ok(text.to_owned());
     }
-    let fitting: String = text
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(40)
-        .collect();
+    let fitting: String =
+        text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
     let wrong = Wrong::new(
         format!("`{text}` can't be the name of {what}"),
         "expected 1 to 40 of a-z, 0-9 and `-`: it becomes part of paths and topic names",
     );
     let fitting = fitting.trim_matches('-');
-    Err(if fitting.is_empty() {
-        wrong
-    } else {
-        wrong.hint(format!("for example `{fitting}`"))
-    })
+    Err(if fitting.is_empty() { wrong } else { wrong.hint(format!("for example `{fitting}`")) })
 }
 
 /// Comparison signs, longest first.
@@ -232,10 +181,7 @@ pub fn bound(text: &str, metric: &Metric) -> Result<(Comparison, u64), Wrong> {
         Unit::Count => {
             let value = integer(value, "count", 0, u64::MAX).map_err(|_| {
                 let wrong = Wrong::new(
-                    format!(
-                        "`{text}` is no bound for `{}`, which is a count",
-                        metric.name
-                    ),
+                    format!("`{text}` is no bound for `{}`, which is a count", metric.name),
                     "expected a number such as `0`, or a quoted bound such as `\">=100\"`",
                 );
                 match duration(value) {
@@ -245,45 +191,29 @@ pub fn bound(text: &str, metric: &Metric) -> Result<(Comparison, u64), Wrong> {
             })?;
             let comparison = comparison.unwrap_or(Comparison::Equal);
             if (comparison, value) == (Comparison::LessThan, 0) {
-                return Err(Wrong::new(
-                    format!("`{}` can't be less than 0", metric.name),
-                    "this can never hold",
-                ));
+                return Err(Wrong::new(format!("`{}` can't be less than 0", metric.name), "this can never hold"));
             }
             Ok((comparison, value))
         }
         Unit::Time => {
             let value = duration(value).map_err(|wrong| Wrong {
-                message: format!(
-                    "`{text}` is no bound for `{}`, which is a time",
-                    metric.name
-                ),
-                expected: "expected a duration such as `60s`, or a quoted bound such as `\"<30s\"`"
-                    .to_owned(),
+                message: format!("`{text}` is no bound for `{}`, which is a time", metric.name),
+                expected: "expected a duration such as `60s`, or a quoted bound such as `\"<30s\"`".to_owned(),
                 hint: wrong.hint,
             })?;
             // Durations are at most a day, see above.
-            Ok((
-                comparison.unwrap_or(Comparison::AtMost),
-                u64::try_from(value.as_millis()).unwrap_or(u64::MAX),
-            ))
+            Ok((comparison.unwrap_or(Comparison::AtMost), u64::try_from(value.as_millis()).unwrap_or(u64::MAX)))
         }
     }
 }
 
 /// A bound as it is written.
 pub fn format_bound(comparison: Comparison, bound: u64, unit: Unit) -> String {
-    let sign = SIGNS
-        .iter()
-        .find(|(_, value)| *value == comparison)
-        .map_or("", |(sign, _)| sign);
+    let sign = SIGNS.iter().find(|(_, value)| *value == comparison).map_or("", |(sign, _)| sign);
     match unit {
         Unit::Count if comparison == Comparison::Equal => bound.to_string(),
         Unit::Count => format!("{sign}{bound}"),
-        Unit::Time => format!(
-            "{sign}{}",
-            humantime::format_duration(Duration::from_millis(bound))
-        ),
+        Unit::Time => format!("{sign}{}", humantime::format_duration(Duration::from_millis(bound))),
     }
 }
 
@@ -421,11 +351,7 @@ mod tests {
         let metric = metric::find(name).unwrap();
         assert_eq!(bound(text, metric), Ok((comparison, value)));
         let written = format_bound(comparison, value, metric.unit);
-        assert_eq!(
-            bound(&written, metric),
-            Ok((comparison, value)),
-            "{written}"
-        );
+        assert_eq!(bound(&written, metric), Ok((comparison, value)), "{written}");
     }
 
     #[test_case("lost", "30s"; "time for a count")]

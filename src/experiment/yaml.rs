@@ -39,8 +39,7 @@ fn options() -> serde_yaml::Options {
 /// # Errors
 /// The first thing that does not fit the shape.
 pub fn parse<T: DeserializeOwned>(source: &Arc<Source>, what: &str) -> Result<T, Problem> {
-    serde_yaml::from_str_with_options(&source.text, options())
-        .map_err(|error| explain(source, &error, what))
+    serde_yaml::from_str_with_options(&source.text, options()).map_err(|error| explain(source, &error, what))
 }
 
 /// The hint for `>5` and the like, which YAML takes for the head of a folded text.
@@ -48,33 +47,21 @@ pub fn quote_hint(span: &Span) -> Option<String> {
     let rest = span.rest_of_line().strip_prefix('>')?;
     let end = rest.find([',', '}', '#']).unwrap_or(rest.len());
     let bound = rest[..end].trim();
-    let bound_like = bound
-        .trim_start_matches('=')
-        .trim_start()
-        .starts_with(|c: char| c.is_ascii_digit());
-    bound_like.then(|| {
-        format!("`>` starts a folded text in YAML: put the bound in quotes, `\">{bound}\"`")
-    })
+    let bound_like = bound.trim_start_matches('=').trim_start().starts_with(|c: char| c.is_ascii_digit());
+    bound_like.then(|| format!("`>` starts a folded text in YAML: put the bound in quotes, `\">{bound}\"`"))
 }
 
 fn explain(source: &Arc<Source>, error: &Error, what: &str) -> Problem {
     let error = error.without_snippet();
-    let span = error
-        .location()
-        .map_or_else(|| source.span(0, 1), |location| source.at(&location));
+    let span = error.location().map_or_else(|| source.span(0, 1), |location| source.at(&location));
     if let Some(hint) = quote_hint(&span) {
         return Problem::new("a bound that begins with `>` must be quoted")
             .at(&span, "read as YAML, not as a bound")
             .hint(hint);
     }
     match error {
-        Error::SerdeUnknownField {
-            field, expected, ..
-        } => Problem::new(format!("unknown key `{field}`"))
-            .at(
-                &span,
-                format!("expected {}", one_of(expected.iter().copied())),
-            )
+        Error::SerdeUnknownField { field, expected, .. } => Problem::new(format!("unknown key `{field}`"))
+            .at(&span, format!("expected {}", one_of(expected.iter().copied())))
             .hint_if(did_you_mean(field, expected.iter().copied()).or_else(|| elsewhere(field))),
         Error::SerdeMissingField { field, .. } => Problem::new(format!("`{field}` is missing"))
             .at(&span, format!("this map needs `{field}:`"))
@@ -98,28 +85,18 @@ fn explain(source: &Arc<Source>, error: &Error, what: &str) -> Problem {
                 "string scalar" => "a single value",
                 other => other,
             };
-            Problem::new("not the kind of value that belongs here")
-                .at(&span, format!("expected {expected}"))
+            Problem::new("not the kind of value that belongs here").at(&span, format!("expected {expected}"))
         }
         Error::NullIntoString { .. } => {
             Problem::new("a value is missing").at(&span, "expected a value after the colon")
         }
-        Error::SerdeInvalidType {
-            unexpected,
-            expected,
-            ..
+        Error::SerdeInvalidType { unexpected, expected, .. }
+        | Error::SerdeInvalidValue { unexpected, expected, .. } => {
+            Problem::new(format!("{unexpected} does not belong here")).at(&span, format!("expected {expected}"))
         }
-        | Error::SerdeInvalidValue {
-            unexpected,
-            expected,
-            ..
-        } => Problem::new(format!("{unexpected} does not belong here"))
-            .at(&span, format!("expected {expected}")),
-        Error::MergeKeyNotAllowed { .. } => {
-            Problem::new("YAML merge keys (`<<`) are not supported")
-                .at(&span, "here")
-                .hint("share settings by `extends`, which takes a profile")
-        }
+        Error::MergeKeyNotAllowed { .. } => Problem::new("YAML merge keys (`<<`) are not supported")
+            .at(&span, "here")
+            .hint("share settings by `extends`, which takes a profile"),
         Error::UnknownAnchor { .. } => Problem::new("this alias has no anchor")
             .at(&span, "no `&` of this name before")
             .hint("a value that begins with `*` must be quoted"),
@@ -127,9 +104,11 @@ fn explain(source: &Arc<Source>, error: &Error, what: &str) -> Problem {
         | Error::AliasReplayCounterOverflow { .. }
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => Problem::new("this is nested too deep, or expands too far")
-            .at(&span, "here the limit is reached")
-            .hint(format!("an experiment has at most {MAX_DEPTH} levels, {MAX_NODES} values and {MAX_ALIASES} aliases")),
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            Problem::new("this is nested too deep, or expands too far").at(&span, "here the limit is reached").hint(
+                format!("an experiment has at most {MAX_DEPTH} levels, {MAX_NODES} values and {MAX_ALIASES} aliases"),
+            )
+        }
         other => {
             let message = without_place(&other.to_string());
             let hint = syntax_hint(&message, &span);
@@ -140,10 +119,7 @@ fn explain(source: &Arc<Source>, error: &Error, what: &str) -> Problem {
 
 /// The parser ends its messages with the place, which the snippet shows already.
 fn without_place(message: &str) -> String {
-    message
-        .rsplit_once(" at line ")
-        .map_or(message, |(text, _)| text)
-        .to_owned()
+    message.rsplit_once(" at line ").map_or(message, |(text, _)| text).to_owned()
 }
 
 fn syntax_hint(message: &str, span: &Span) -> Option<String> {

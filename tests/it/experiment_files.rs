@@ -33,10 +33,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     let mut files: Vec<_> = fs::read_dir(root.join(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .map(|path| path.strip_prefix(root).unwrap().to_owned())
         .collect();
     files.sort();
@@ -49,10 +46,7 @@ fn refusal(args: &[&str]) -> String {
     let text = stderr(&output).to_owned();
     assert_eq!(output.status.code(), Some(3), "{args:?}: {text}");
     assert_eq!(stdout(&output), "", "{args:?}");
-    assert!(
-        !text.is_empty() && !text.contains('\u{1b}') && !text.contains("panicked"),
-        "{args:?}: {text}"
-    );
+    assert!(!text.is_empty() && !text.contains('\u{1b}') && !text.contains("panicked"), "{args:?}: {text}");
     text
 }
 
@@ -62,11 +56,7 @@ fn every_malformed_experiment_is_refused_with_its_own_message() {
     assert!(files.len() >= 16, "only {} files", files.len());
     for file in files {
         let message = refusal(&["plan", file.to_str().unwrap()]);
-        assert!(
-            message.contains(".yaml:"),
-            "no place in the message for {}:\n{message}",
-            file.display()
-        );
+        assert!(message.contains(".yaml:"), "no place in the message for {}:\n{message}", file.display());
         insta::assert_snapshot!(file.file_stem().unwrap().to_str().unwrap(), message);
     }
 }
@@ -75,33 +65,18 @@ fn every_malformed_experiment_is_refused_with_its_own_message() {
 fn every_valid_experiment_has_a_plan() {
     for file in files("tests/experiments/valid") {
         let output = lossproof(&["plan", file.to_str().unwrap()]);
-        assert_eq!(
-            (output.status.code(), stderr(&output)),
-            (Some(0), ""),
-            "{}",
-            file.display()
-        );
-        insta::assert_snapshot!(
-            format!("plan-{}", file.file_stem().unwrap().to_str().unwrap()),
-            stdout(&output)
-        );
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""), "{}", file.display());
+        insta::assert_snapshot!(format!("plan-{}", file.file_stem().unwrap().to_str().unwrap()), stdout(&output));
     }
 }
 
 #[test]
 fn a_resolved_plan_resolves_to_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let all = files("tests/experiments/valid")
-        .into_iter()
-        .chain(files("experiments"));
+    let all = files("tests/experiments/valid").into_iter().chain(files("experiments"));
     for file in all {
         let first = lossproof(&["plan", "--resolved", file.to_str().unwrap()]);
-        assert_eq!(
-            (first.status.code(), stderr(&first)),
-            (Some(0), ""),
-            "{}",
-            file.display()
-        );
+        assert_eq!((first.status.code(), stderr(&first)), (Some(0), ""), "{}", file.display());
         let copy = folder.path().join(file.file_name().unwrap());
         fs::write(&copy, &first.stdout).unwrap();
         let second = lossproof(&["plan", "--resolved", copy.to_str().unwrap()]);
@@ -112,10 +87,7 @@ fn a_resolved_plan_resolves_to_itself() {
 #[test]
 fn a_folder_is_planned_file_by_file() {
     let output = lossproof(&["plan", "experiments"]);
-    let titles: Vec<_> = stdout(&output)
-        .lines()
-        .filter(|line| line.contains("  (experiments/"))
-        .collect();
+    let titles: Vec<_> = stdout(&output).lines().filter(|line| line.contains("  (experiments/")).collect();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(
         titles,
@@ -139,22 +111,13 @@ fn all_files_are_checked_before_anything_is_said() {
     ]);
     assert!(message.contains("bad-name.yaml:1:7"), "{message}");
     assert!(message.contains("unknown-key.yaml:2:1"), "{message}");
-    assert!(
-        message.contains("there is no file or folder `no-such-experiment`"),
-        "{message}"
-    );
-    assert!(
-        message.contains("3 problems; nothing was started"),
-        "{message}"
-    );
+    assert!(message.contains("there is no file or folder `no-such-experiment`"), "{message}");
+    assert!(message.contains("3 problems; nothing was started"), "{message}");
 }
 
 #[test]
 fn two_experiments_of_one_name_are_refused() {
-    insta::assert_snapshot!(
-        "two-of-one-name",
-        refusal(&["plan", "experiments/leader-kill.yaml", "leader-kill"])
-    );
+    insta::assert_snapshot!("two-of-one-name", refusal(&["plan", "experiments/leader-kill.yaml", "leader-kill"]));
 }
 
 #[test]
@@ -188,11 +151,7 @@ fn a_reader_that_stops_early_is_no_error() {
     let binary = assert_cmd::cargo::cargo_bin("lossproof");
     let status = Command::new("sh")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .args([
-            "-c",
-            "{ \"$0\" plan experiments; echo $? >&2; } | head -c 1",
-            binary.to_str().unwrap(),
-        ])
+        .args(["-c", "{ \"$0\" plan experiments; echo $? >&2; } | head -c 1", binary.to_str().unwrap()])
         .output()
         .unwrap();
     assert_eq!(stderr(&status).trim(), "0");
@@ -202,12 +161,7 @@ fn a_reader_that_stops_early_is_no_error() {
 const GOOD: &str = include_str!("../../experiments/leader-partition.yaml");
 
 fn deep(open: &str, close: &str) -> Vec<u8> {
-    format!(
-        "name: a\nsummary: {}{}\n",
-        open.repeat(20_000),
-        close.repeat(20_000)
-    )
-    .into_bytes()
+    format!("name: a\nsummary: {}{}\n", open.repeat(20_000), close.repeat(20_000)).into_bytes()
 }
 
 fn deep_block() -> Vec<u8> {
@@ -222,16 +176,14 @@ fn laughs() -> Vec<u8> {
     let mut text = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha, ha]\n".to_owned();
     for level in 1..12 {
         let before = format!("*a{}", level - 1);
-        text.push_str(&format!(
-            "a{level}: &a{level} [{}]\n",
-            [before.as_str(); 10].join(", ")
-        ));
+        text.push_str(&format!("a{level}: &a{level} [{}]\n", [before.as_str(); 10].join(", ")));
     }
     format!("{text}name: *a11\n").into_bytes()
 }
 
 fn laughs_in_a_place_that_takes_maps() -> Vec<u8> {
-    let mut text = "name: a\ncluster:\n  broker_config: &a0 { a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7 }\nprofiles:\n".to_owned();
+    let mut text =
+        "name: a\ncluster:\n  broker_config: &a0 { a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7 }\nprofiles:\n".to_owned();
     for profile in 0..5_000 {
         text.push_str(&format!("  p{profile}: {{ producer: *a0 }}\n"));
     }
@@ -272,16 +224,8 @@ fn hostile_files_are_refused_quickly(name: &str, bytes: Vec<u8>, expected: &str)
     let start = Instant::now();
     let message = refusal(&["plan", file.to_str().unwrap()]);
     assert!(message.contains(expected), "{message}");
-    assert!(
-        start.elapsed() < Duration::from_secs(10),
-        "took {:?}",
-        start.elapsed()
-    );
-    assert!(
-        message.len() < 64 << 10,
-        "a message of {} bytes",
-        message.len()
-    );
+    assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
+    assert!(message.len() < 64 << 10, "a message of {} bytes", message.len());
 }
 
 #[test_case("/dev/zero", "is not a regular file"; "device")]
@@ -298,16 +242,9 @@ fn paths_that_are_no_experiments(path: &str, expected: &str) {
 fn a_profile_name_can_not_leave_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.yaml");
-    fs::write(
-        &file,
-        GOOD.replace("extends: baseline", "extends: ../../../etc/hosts"),
-    )
-    .unwrap();
+    fs::write(&file, GOOD.replace("extends: baseline", "extends: ../../../etc/hosts")).unwrap();
     let message = refusal(&["plan", file.to_str().unwrap()]);
-    assert!(
-        message.contains("`../../../etc/hosts` can't be the name of a profile"),
-        "{message}"
-    );
+    assert!(message.contains("`../../../etc/hosts` can't be the name of a profile"), "{message}");
 }
 
 #[test_case("\u{feff}", "\n"; "byte order mark")]
