@@ -31,8 +31,10 @@ fn refuse(problems: &Problems) -> Exit {
     Exit::BadInput
 }
 
-/// Writes a finished text to stdout. A reader that has gone away (`| head`) is no error.
+/// Writes a finished text to stdout, without anything in it that would steer a terminal: summaries come from files. A
+/// reader that has gone away (`| head`) is no error.
 fn write_out(text: &str) -> Exit {
+    let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Environment,
         _ => Exit::Pass,

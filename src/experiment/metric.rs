@@ -48,11 +48,12 @@ pub const METRICS: &[Metric] = &[
     count("behind_open_txn", "messages hidden by an open transaction"),
     count("undelivered", "messages neither acknowledged nor in the log, which nobody handled"),
     count("lost", "messages lost in any way"),
-    count("duplicates", "messages more than once in the log"),
-    count("redelivered", "records processed more than once"),
+    count("duplicates", "copies in the log beyond the first"),
+    count("redelivered", "processings of a record beyond its first"),
     count("reordered", "messages out of order in the log"),
     count("phantom", "records that nobody sent"),
     count("corrupt", "records with a wrong checksum"),
+    count("processed_foreign", "processed records that nobody sent or that were damaged"),
     count("offset_conflicts", "acknowledgements that name another record's offset"),
     count("failed_but_landed", "messages reported as failed, yet in the log"),
     count("aborted_reads", "messages of an aborted transaction that were processed"),
@@ -64,8 +65,8 @@ pub const METRICS: &[Metric] = &[
     count("in_log", "distinct messages in the log"),
     count("records_in_log", "records in the log"),
     count("duplicate_records", "records that repeat another"),
-    time("unavailable", "the longest time without an acknowledgement"),
-    time("resumed_within", "the time from recovery until acknowledgements and processing go on"),
+    time("unavailable", "the longest time that a stream went without an acknowledgement"),
+    time("resumed_within", "the time from healing until acknowledgements and processing go on"),
 ];
 
 /// The metric of that name.

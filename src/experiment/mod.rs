@@ -72,7 +72,7 @@ pub struct Experiment {
     pub workload: Workload,
     /// In the order of the file; at least one.
     pub profiles: Vec<Profile>,
-    /// In the order of the file.
+    /// In the order of time; their windows do not overlap.
     pub faults: Vec<FaultSpec>,
     /// Else the run is inconclusive.
     pub must_show: Vec<Expectation>,

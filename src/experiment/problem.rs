@@ -51,7 +51,7 @@ impl Problem {
         }
         self.source.get_or_insert_with(|| {
             let text = span.source.text.chars().map(harmless).collect::<String>();
-            Box::new(NamedSource::new(&span.source.name, text))
+            Box::new(NamedSource::new(visible(&span.source.name), text))
         });
         // A label of no length could not be seen.
         self.labels.push(LabeledSpan::new(Some(label), span.offset, span.len.max(1)));

@@ -75,6 +75,13 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     let must_hold = expect::resolve(check, raw.must_hold.as_ref(), &names);
     let min_exposure = expect::exposure(check, raw.min_exposure.as_ref(), &names);
 
+    if let (Some((profile, _)), None) = (raw.min_exposure.iter().flat_map(|least| &least.0).next(), first_fault(raw)) {
+        let problem = Problem::new("`min_exposure` without a fault can never be reached")
+            .at(&check.span(profile), "it counts messages while faults last")
+            .hint("remove it, or add a fault");
+        check.report(problem);
+    }
+
     let file = check.source.path.clone().unwrap_or_else(|| PathBuf::from(&check.source.name));
     let experiment = Experiment {
         name: experiment_name?,
@@ -92,6 +99,10 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     fits_time(check, raw, &experiment);
     fits_disk(check, raw, &experiment);
     Some(experiment)
+}
+
+fn first_fault(raw: &raw::Experiment) -> Option<&raw::Fault> {
+    raw.faults.iter().flatten().map(|fault| &fault.value).next()
 }
 
 fn cluster(check: &mut Check, raw: Option<&raw::Cluster>) -> Option<ClusterSpec> {

@@ -193,6 +193,9 @@ pub fn bound(text: &str, metric: &Metric) -> Result<(Comparison, u64), Wrong> {
             if (comparison, value) == (Comparison::LessThan, 0) {
                 return Err(Wrong::new(format!("`{}` can't be less than 0", metric.name), "this can never hold"));
             }
+            if (comparison, value) == (Comparison::AtLeast, 0) {
+                return Err(Wrong::new(format!("`{}` is never below 0", metric.name), "this can never fail"));
+            }
             Ok((comparison, value))
         }
         Unit::Time => {
@@ -356,6 +359,7 @@ mod tests {
 
     #[test_case("lost", "30s"; "time for a count")]
     #[test_case("lost", "<0"; "below zero")]
+    #[test_case("lost", ">=0"; "always so")]
     #[test_case("lost", "=>1"; "sign the wrong way round")]
     #[test_case("lost", ">"; "no number")]
     #[test_case("lost", ""; "nothing")]

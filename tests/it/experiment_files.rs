@@ -247,6 +247,27 @@ fn a_profile_name_can_not_leave_its_folder() {
     assert!(message.contains("`../../../etc/hosts` can't be the name of a profile"), "{message}");
 }
 
+#[test]
+fn a_summary_can_not_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a\u{1b}[31m.yaml");
+    fs::write(
+        &file,
+        GOOD.replace("summary: >-\n", "summary: \"\\e[31m\\x07red\"\n")
+            .replace("  The leader of partition 0", "#")
+            .replace("  acknowledges", "#"),
+    )
+    .unwrap();
+    for flags in [&["plan"][..], &["plan", "--resolved"]] {
+        let output = lossproof(&[flags, &[file.to_str().unwrap()]].concat());
+        assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+        assert!(stdout(&output).contains("red"), "{}", stdout(&output));
+        assert!(!stdout(&output).contains(['\u{1b}', '\u{7}']), "{}", stdout(&output));
+    }
+    fs::write(&file, "summary: [").unwrap();
+    refusal(&["plan", file.to_str().unwrap()]);
+}
+
 #[test_case("\u{feff}", "\n"; "byte order mark")]
 #[test_case("", "\r\n"; "windows line ends")]
 fn harmless_variations_are_taken(before: &str, newline: &str) {
