@@ -10,16 +10,13 @@ use super::source::Span;
 use super::value::{integer, word};
 use super::{Commit, ConsumerSpec, Located, OnQueueFull, Options, Problem, ProducerSpec};
 
-/// Options that the workload sets, with the reason.
+/// Options that can't be the profile's, with the reason. Finer rules, which depend on an option's value, are the workload's.
 const OWNED: &[(&str, &str)] = &[
     ("bootstrap.servers", "clients are given the addresses of the run's own cluster"),
     ("metadata.broker.list", "clients are given the addresses of the run's own cluster"),
     ("client.id", "it names the client in the evidence"),
-    ("group.id", "it is chosen so that all profiles' coordinators are on the same broker"),
-    ("group.instance.id", "members are named by the run"),
-    ("transactional.id", "it is chosen so that all profiles' coordinators are on the same broker"),
-    ("delivery.report.only.error", "the ledger needs every delivery report"),
-    ("enable.partition.eof", "the end of the drain is found by it"),
+    ("group.id", "each run has groups of its own, and all profiles' coordinators on the same broker"),
+    ("delivery.report.only.error", "every delivery report is needed to account for every message"),
 ];
 
 /// librdkafka options that are written with `_`, as behaviours are.
