@@ -1,17 +1,208 @@
-//! `lossproof plan`
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+//! `lossproof plan`: what a run would do, told without starting anything.
+
 use std::path::PathBuf;
-pub fn run(files: &[PathBuf]) -> u8 {
-    match crate::experiment::load(files) {
-        Ok(e) => {
-            for e in e {
-                println!("{}", e.resolved);
-            }
-            0
-        }
-        Err(p) => {
-            eprint!("{}", p.render(false, 100));
-            3
+use std::time::Duration;
+
+use super::{checked_experiments, columns, write_out};
+use crate::exit::Exit;
+use crate::experiment::{Expectation, Experiment, FaultKind, Profile, Word, schedule};
+
+/// Check experiments and show what they would do; starts nothing
+///
+/// Every file is validated as `run` would, then each experiment's time line, profiles and promises are printed.
+/// A mistake is shown with its place and a hint, and the exit code is 3.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  lossproof plan leader-partition\n  lossproof plan experiments/ my-own.yaml\n  \
+                        lossproof plan --resolved leader-kill > my-own.yaml")]
+pub struct PlanArgs {
+    /// Experiment files, folders of them, or names of built-in experiments (see `lossproof list`)
+    #[arg(required = true, value_name = "FILE|DIR|NAME")]
+    pub files: Vec<PathBuf>,
+
+    /// Print each experiment as YAML with every `extends` and default resolved, instead of the time line
+    #[arg(long)]
+    pub resolved: bool,
+}
+
+/// The parts of a profile, in the order in which they are shown.
+const PARTS: [&str; 3] = ["topic", "producer", "consumer"];
+
+/// Runs the subcommand.
+pub fn run(args: &PlanArgs) -> Exit {
+    let experiments = match checked_experiments(&args.files) {
+        Ok(experiments) => experiments,
+        Err(exit) => return exit,
+    };
+    let (texts, between): (Vec<String>, _) = if args.resolved {
+        (experiments.into_iter().map(|experiment| experiment.resolved).collect(), "---\n")
+    } else {
+        (experiments.iter().map(plan).collect(), "\n")
+    };
+    write_out(&texts.join(between))
+}
+
+/// The whole plan of one experiment.
+fn plan(experiment: &Experiment) -> String {
+    let mut text = format!("{}  ({})\n", experiment.name, experiment.file.display());
+    if !experiment.summary.is_empty() {
+        text.push_str(&columns(vec![vec![experiment.summary.clone()]]));
+    }
+    text.push_str("\nCluster and workload\n");
+    text.push_str(&columns(setting_rows(experiment)));
+    text.push_str("\nTime line, from the first message (~: by the state of the cluster, so an estimate)\n");
+    text.push_str(&columns(time_line(experiment)));
+    profiles(&mut text, &experiment.profiles);
+    for (title, expectations) in [
+        ("Must show, or the run proves nothing and ends inconclusive", &experiment.must_show),
+        ("Must hold, or the run fails", &experiment.must_hold),
+    ] {
+        if !expectations.is_empty() {
+            text.push_str(&format!("\n{title}\n"));
+            text.push_str(&columns(expectations.iter().map(expectation_row).collect()));
         }
     }
+    if !experiment.min_exposure.is_empty() {
+        let rows = experiment.min_exposure.iter().map(|(name, count)| {
+            vec![name.clone(), format!("at least {count} messages in flight or acknowledged while the faults last")]
+        });
+        text.push_str("\nExposure, or the run ends inconclusive\n");
+        text.push_str(&columns(rows.collect()));
+    }
+    text
+}
+
+fn setting_rows(experiment: &Experiment) -> Vec<Vec<String>> {
+    let (cluster, workload) = (&experiment.cluster, &experiment.workload);
+    let mut rows = vec![vec![
+        "cluster".to_owned(),
+        format!("{}, {} of disk for each broker", cluster.definition, mib(cluster.disk_bytes)),
+    ]];
+    rows.extend(
+        cluster.broker_config.iter().map(|(key, value)| vec!["broker option".to_owned(), format!("{key}={value}")]),
+    );
+    let offering = schedule::offering(experiment);
+    let messages = (workload.rate_per_s * offering.as_secs_f64()).round();
+    rows.push(vec![
+        "offered".to_owned(),
+        format!("{} messages/s of {} bytes for each profile", workload.rate_per_s, workload.payload_bytes),
+    ]);
+    rows.push(vec![
+        "in all".to_owned(),
+        format!(
+            "about {messages} messages for each profile, {} on each broker",
+            mib(schedule::bytes_per_broker(experiment))
+        ),
+    ]);
+    rows.push(vec![
+        "length".to_owned(),
+        format!(
+            "about {} of messages, then drain and audit; at most {} with these",
+            format(offering),
+            format(workload.max)
+        ),
+    ]);
+    rows
+}
+
+fn time_line(experiment: &Experiment) -> Vec<Vec<String>> {
+    let workload = &experiment.workload;
+    let row = |sign: &str, at: Duration, what: String| vec![format!("{sign}{}", clock(at)), what];
+    let mut rows = vec![row(" ", Duration::ZERO, format!("warm-up, for {}", format(workload.warm_up)))];
+    if experiment.faults.is_empty() {
+        rows.push(row(" ", workload.warm_up, "no fault: a control".to_owned()));
+    } else {
+        rows.push(row(" ", workload.warm_up, "the faults' clock starts: `at` counts from here".to_owned()));
+    }
+    for fault in &experiment.faults {
+        let begin = workload.warm_up + fault.at;
+        let (sign, end) = match fault.kind {
+            FaultKind::Restart { .. } => ("~", "the last broker is back"),
+            FaultKind::Partition { .. } => (" ", "the cut is healed"),
+            FaultKind::Kill { .. } => (" ", "started again"),
+            FaultKind::DiskFill { .. } => (" ", "the disk is freed, the broker started again"),
+        };
+        rows.push(row(" ", begin, fault.to_string()));
+        rows.push(row(sign, begin + schedule::duration(fault), end.to_owned()));
+    }
+    let end = schedule::offering(experiment);
+    let quiet = end.saturating_sub(workload.after_recovery);
+    if !experiment.faults.is_empty() {
+        let begin = workload.warm_up + schedule::faults_end(&experiment.faults);
+        rows.push(row("~", begin, "recovery: all replicas in sync, a leader everywhere".to_owned()));
+    }
+    rows.push(row("~", quiet, format!("undisturbed, for {}", format(workload.after_recovery))));
+    rows.push(row("~", end, "drain, audit of the whole log, verdict".to_owned()));
+    rows
+}
+
+/// One row for each setting that is not the same in all profiles, then one for what is.
+fn profiles(text: &mut String, profiles: &[Profile]) {
+    let settings: Vec<Vec<(String, String)>> = profiles.iter().map(settings).collect();
+    let mut keys: Vec<&str> = Vec::new();
+    for (key, _) in settings.iter().flatten() {
+        if !keys.contains(&key.as_str()) {
+            keys.push(key);
+        }
+    }
+    // What is the topic's stands together, then the producer's, then the consumer's.
+    keys.sort_by_key(|key| PARTS.iter().position(|part| key.starts_with(part)));
+
+    let row = |head: &str, cells: Vec<String>| std::iter::once(head.to_owned()).chain(cells).collect::<Vec<_>>();
+    let mut rows = vec![row("", profiles.iter().map(|own| own.name.clone()).collect())];
+    if profiles.iter().any(|own| !own.summary.is_empty()) {
+        rows.push(row("", profiles.iter().map(|own| own.summary.clone()).collect()));
+    }
+    let mut common = Vec::new();
+    for key in keys {
+        let values: Vec<_> = settings
+            .iter()
+            .map(|own| own.iter().find(|(other, _)| other == key).map_or("(default)", |(_, value)| value.as_str()))
+            .collect();
+        if profiles.len() > 1 && values.iter().all(|value| *value == values[0]) {
+            common.push(format!("{key}={}", values[0]));
+        } else {
+            rows.push(row(key, values.into_iter().map(str::to_owned).collect()));
+        }
+    }
+    text.push_str(if profiles.len() > 1 { "\nProfiles, where they differ\n" } else { "\nProfile\n" });
+    text.push_str(&columns(rows));
+    if !common.is_empty() {
+        text.push_str("\nProfiles, what all have in common\n");
+        text.push_str(&columns(vec![vec![common.join(", ")]]));
+    }
+}
+
+fn settings(profile: &Profile) -> Vec<(String, String)> {
+    let mut all = vec![
+        ("topic partitions".to_owned(), profile.topic.partitions.to_string()),
+        ("topic replication_factor".to_owned(), profile.topic.replication_factor.to_string()),
+    ];
+    all.extend(profile.topic.config.iter().map(|(key, value)| (format!("topic {key}"), value.clone())));
+    all.extend(profile.producer.options.iter().map(|(key, value)| (format!("producer {}", key.value), value.clone())));
+    all.push(("producer on_queue_full".to_owned(), profile.producer.on_queue_full.word().to_owned()));
+    all.extend(profile.consumer.options.iter().map(|(key, value)| (format!("consumer {}", key.value), value.clone())));
+    all.push(("consumer members".to_owned(), profile.consumer.members.to_string()));
+    all.push(("consumer commit".to_owned(), profile.consumer.commit.word().to_owned()));
+    all
+}
+
+fn expectation_row(expectation: &Expectation) -> Vec<String> {
+    vec![expectation.profile.clone(), expectation.metric.clone(), expectation.to_string()]
+}
+
+fn mib(bytes: u64) -> String {
+    match bytes >> 20 {
+        0 => "under 1 MiB".to_owned(),
+        mib => format!("{mib} MiB"),
+    }
+}
+
+fn format(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// Minutes and seconds, with milliseconds where they matter.
+fn clock(at: Duration) -> String {
+    let (minutes, seconds, millis) = (at.as_secs() / 60, at.as_secs() % 60, at.subsec_millis());
+    if millis == 0 { format!("{minutes}:{seconds:02}") } else { format!("{minutes}:{seconds:02}.{millis:03}") }
 }

@@ -20,10 +20,7 @@ pub struct Check {
 impl Check {
     /// Nothing wrong yet.
     pub fn new(source: Arc<Source>) -> Self {
-        Self {
-            source,
-            problems: Vec::new(),
-        }
+        Self { source, problems: Vec::new() }
     }
 
     /// Where a value stands.
@@ -37,22 +34,13 @@ impl Check {
     }
 
     /// Reads a value; what is wrong with it is noted at its place.
-    pub fn read<T>(
-        &mut self,
-        text: &Text,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
-    ) -> Option<T> {
+    pub fn read<T>(&mut self, text: &Text, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         let span = self.span(text);
         self.read_at(&text.value, &span, parse)
     }
 
     /// As `read`, for text that may come from another source.
-    pub fn read_at<T>(
-        &mut self,
-        text: &str,
-        at: &Span,
-        parse: impl FnOnce(&str) -> Result<T, Wrong>,
-    ) -> Option<T> {
+    pub fn read_at<T>(&mut self, text: &str, at: &Span, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Option<T> {
         parse(text).map_err(|wrong| self.report(wrong.at(at))).ok()
     }
 
@@ -73,8 +61,6 @@ impl Check {
 impl Wrong {
     /// The problem at its place.
     pub fn at(self, span: &Span) -> Problem {
-        Problem::new(self.message)
-            .at(span, self.expected)
-            .hint_if(self.hint)
+        Problem::new(self.message).at(span, self.expected).hint_if(self.hint)
     }
 }

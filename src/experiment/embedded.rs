@@ -18,20 +18,13 @@ pub fn experiment_names() -> Vec<&'static str> {
 /// Names of the embedded profiles, sorted.
 #[must_use]
 pub fn profile_names() -> Vec<&'static str> {
-    EXPERIMENTS
-        .get_dir("profiles")
-        .map(names)
-        .unwrap_or_default()
+    EXPERIMENTS.get_dir("profiles").map(names).unwrap_or_default()
 }
 
 fn names(dir: &Dir<'static>) -> Vec<&'static str> {
     let mut names: Vec<_> = dir
         .files()
-        .filter(|file| {
-            file.path()
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|file| file.path().extension().is_some_and(|extension| extension == "yaml"))
         .filter_map(|file| file.path().file_stem()?.to_str())
         .collect();
     names.sort_unstable();

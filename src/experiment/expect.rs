@@ -9,21 +9,14 @@ use super::yaml::quote_hint;
 use super::{Expectation, Problem};
 
 /// Validates `must_show` or `must_hold`; `profiles` are the names that exist.
-pub fn resolve(
-    check: &mut Check,
-    raw: Option<&Map<Map<Text>>>,
-    profiles: &[&str],
-) -> Vec<Expectation> {
+pub fn resolve(check: &mut Check, raw: Option<&Map<Map<Text>>>, profiles: &[&str]) -> Vec<Expectation> {
     let mut expectations = Vec::new();
     for (profile, metrics) in raw.into_iter().flat_map(|raw| &raw.0) {
         known_profile(check, profile, profiles);
         for (name, text) in &metrics.0 {
             let Some(metric) = metric::find(&name.value) else {
                 let problem = Problem::new(format!("unknown metric `{}`", name.value))
-                    .at(
-                        &check.span(name),
-                        "expected a count of the report, `unavailable` or `resumed_within`",
-                    )
+                    .at(&check.span(name), "expected a count of the report, `unavailable` or `resumed_within`")
                     .hint(
                         did_you_mean(&name.value, METRICS.iter().map(|metric| metric.name))
                             .unwrap_or_else(|| "README.md lists the metrics".to_owned()),
@@ -68,17 +61,11 @@ fn folded(check: &mut Check, name: &Text) -> bool {
 }
 
 /// Validates `min_exposure`.
-pub fn exposure(
-    check: &mut Check,
-    raw: Option<&Map<Text>>,
-    profiles: &[&str],
-) -> Vec<(String, u64)> {
+pub fn exposure(check: &mut Check, raw: Option<&Map<Text>>, profiles: &[&str]) -> Vec<(String, u64)> {
     let mut least = Vec::new();
     for (profile, text) in raw.into_iter().flat_map(|raw| &raw.0) {
         known_profile(check, profile, profiles);
-        if let Some(count) = check.read(text, |text| {
-            integer(text, "number of messages", 1, u64::MAX)
-        }) {
+        if let Some(count) = check.read(text, |text| integer(text, "number of messages", 1, u64::MAX)) {
             least.push((profile.value.clone(), count));
         }
     }
@@ -87,15 +74,9 @@ pub fn exposure(
 
 fn known_profile(check: &mut Check, profile: &Text, profiles: &[&str]) {
     if !profiles.contains(&profile.value.as_str()) {
-        let problem = Problem::new(format!(
-            "there is no profile `{}` in this experiment",
-            profile.value
-        ))
-        .at(
-            &check.span(profile),
-            format!("its profiles are {}", profiles.join(", ")),
-        )
-        .hint_if(did_you_mean(&profile.value, profiles.iter().copied()));
+        let problem = Problem::new(format!("there is no profile `{}` in this experiment", profile.value))
+            .at(&check.span(profile), format!("its profiles are {}", profiles.join(", ")))
+            .hint_if(did_you_mean(&profile.value, profiles.iter().copied()));
         check.report(problem);
     }
 }

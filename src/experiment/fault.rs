@@ -33,8 +33,7 @@ pub fn resolve(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<Checked
     let held = match &fault.value.held {
         Some(text) => check.read(text, duration).and_then(|held| {
             let zero = held.is_zero().then(|| {
-                Problem::new("a fault held for no time does nothing")
-                    .at(&check.span(text), "expected more than zero")
+                Problem::new("a fault held for no time does nothing").at(&check.span(text), "expected more than zero")
             });
             match zero {
                 Some(problem) => {
@@ -61,35 +60,16 @@ pub fn resolve(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<Checked
         return None;
     }
     let place = check.span(fault).place();
-    Some(Checked {
-        spec: FaultSpec {
-            at: at?,
-            held: held?,
-            kind,
-            place,
-        },
-        selector,
-        selector_at,
-    })
+    Some(Checked { spec: FaultSpec { at: at?, held: held?, kind, place }, selector, selector_at })
 }
 
 fn kind(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<(FaultKind, Selector, Span)> {
-    let raw::Fault {
-        kill,
-        restart,
-        partition,
-        disk_fill,
-        ..
-    } = &fault.value;
+    let raw::Fault { kill, restart, partition, disk_fill, .. } = &fault.value;
     let given: Vec<(&str, Span)> = [
         kill.as_ref().map(|kind| ("kill", check.span(kind))),
         restart.as_ref().map(|kind| ("restart", check.span(kind))),
-        partition
-            .as_ref()
-            .map(|kind| ("partition", check.span(kind))),
-        disk_fill
-            .as_ref()
-            .map(|kind| ("disk_fill", check.span(kind))),
+        partition.as_ref().map(|kind| ("partition", check.span(kind))),
+        disk_fill.as_ref().map(|kind| ("disk_fill", check.span(kind))),
     ]
     .into_iter()
     .flatten()
@@ -104,14 +84,7 @@ fn kind(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<(FaultKind, Se
                 word(text, "state to wait for between two restarts")
             });
             let (target, at) = selector(check, &restart.value.target)?;
-            Some((
-                FaultKind::Restart {
-                    target,
-                    wait: wait?,
-                },
-                target,
-                at,
-            ))
+            Some((FaultKind::Restart { target, wait: wait? }, target, at))
         }
         (None, None, Some(partition), None) => partition_kind(check, partition),
         (None, None, None, Some(fill)) => {
@@ -120,20 +93,15 @@ fn kind(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<(FaultKind, Se
         }
         _ if given.is_empty() => {
             let problem = Problem::new("this fault does nothing: it has no kind")
-                .at(
-                    &check.span(fault),
-                    format!("expected one of {}", one_of(KINDS.iter().copied())),
-                )
+                .at(&check.span(fault), format!("expected one of {}", one_of(KINDS.iter().copied())))
                 .hint("for example `kill: { target: { leader_of: 0 } }`");
             check.report(problem);
             None
         }
         _ => {
             let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();
-            let mut problem = Problem::new(format!(
-                "a fault has exactly one kind, and this one has {}",
-                names.join(" and ")
-            ));
+            let mut problem =
+                Problem::new(format!("a fault has exactly one kind, and this one has {}", names.join(" and ")));
             for (name, span) in &given {
                 problem = problem.at(span, format!("`{name}`"));
             }
@@ -143,23 +111,16 @@ fn kind(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<(FaultKind, Se
     }
 }
 
-fn partition_kind(
-    check: &mut Check,
-    partition: &Spanned<raw::Partition>,
-) -> Option<(FaultKind, Selector, Span)> {
+fn partition_kind(check: &mut Check, partition: &Spanned<raw::Partition>) -> Option<(FaultKind, Selector, Span)> {
     let whole = check.span(partition);
     let partition = &partition.value;
     let isolate = selector(check, &partition.isolate);
-    let from: Option<Peers> = check.read(&partition.from, |text| {
-        word(text, "other side of a partition")
-    });
+    let from: Option<Peers> = check.read(&partition.from, |text| word(text, "other side of a partition"));
     let cut = match (&partition.listeners, &partition.ports) {
         (Some(_), Some(ports)) => {
             let problem = Problem::new("a partition takes `listeners` or `ports`, not both")
                 .at(&check.span(ports), "remove one of them")
-                .hint(
-                    "listeners are ports by name: client 9092, controller 9093, replication 9094",
-                );
+                .hint("listeners are ports by name: client 9092, controller 9093, replication 9094");
             check.report(problem);
             None
         }
@@ -174,23 +135,11 @@ fn partition_kind(
         check.report(Problem::new("this partition can't be understood").at(&whole, "here"));
     }
     let ((isolate, at), (ports, listeners)) = (isolate?, cut?);
-    Some((
-        FaultKind::Partition {
-            isolate,
-            from: from?,
-            ports,
-            listeners,
-        },
-        isolate,
-        at,
-    ))
+    Some((FaultKind::Partition { isolate, from: from?, ports, listeners }, isolate, at))
 }
 
 fn by_listener(listeners: Vec<Listener>) -> (Vec<u16>, Vec<Listener>) {
-    (
-        listeners.iter().map(|listener| listener.port()).collect(),
-        listeners,
-    )
+    (listeners.iter().map(|listener| listener.port()).collect(), listeners)
 }
 
 type Cut = (Vec<u16>, Vec<Listener>);
@@ -204,10 +153,7 @@ fn named_listeners(check: &mut Check, texts: &Spanned<Vec<raw::Text>>) -> Option
         }
         let listener = check.read(text, |text| word(text, "listener"))?;
         if listeners.contains(&listener) {
-            check.report(
-                Problem::new(format!("`{}` is named twice", text.value))
-                    .at(&check.span(text), "again"),
-            );
+            check.report(Problem::new(format!("`{}` is named twice", text.value)).at(&check.span(text), "again"));
             return None;
         }
         listeners.push(listener);
@@ -225,9 +171,7 @@ fn numbered_ports(check: &mut Check, texts: &Spanned<Vec<raw::Text>>) -> Option<
             return None;
         }
         if ports.contains(&port) {
-            check.report(
-                Problem::new(format!("port {port} is named twice")).at(&check.span(text), "again"),
-            );
+            check.report(Problem::new(format!("port {port} is named twice")).at(&check.span(text), "again"));
             return None;
         }
         ports.push(port);
@@ -238,8 +182,8 @@ fn numbered_ports(check: &mut Check, texts: &Spanned<Vec<raw::Text>>) -> Option<
 
 fn not_empty(check: &mut Check, texts: &Spanned<Vec<raw::Text>>, what: &str) -> Option<()> {
     if texts.value.is_empty() {
-        let problem = Problem::new("this partition cuts nothing")
-            .at(&check.span(texts), format!("name at least one {what}"));
+        let problem =
+            Problem::new("this partition cuts nothing").at(&check.span(texts), format!("name at least one {what}"));
         check.report(problem);
         return None;
     }
@@ -248,10 +192,7 @@ fn not_empty(check: &mut Check, texts: &Spanned<Vec<raw::Text>>, what: &str) -> 
 
 fn harness(span: &Span) -> Problem {
     Problem::new("the harness's own listener may not be cut")
-        .at(
-            span,
-            format!("port {HARNESS_PORT} carries the probes and the audit"),
-        )
+        .at(span, format!("port {HARNESS_PORT} carries the probes and the audit"))
         .hint("without it nobody could say what became of the messages")
 }
 
@@ -272,25 +213,10 @@ fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<(Selector
         raw::Selector::Map(entries) => &entries.0,
     };
     let [(key, value)] = entries.as_slice() else {
-        let names: Vec<_> = entries
-            .iter()
-            .map(|(key, _)| format!("`{}`", key.value))
-            .collect();
-        let has = if names.is_empty() {
-            "nothing".to_owned()
-        } else {
-            names.join(" and ")
-        };
-        let problem = Problem::new(format!(
-            "a selector names its target in one way, and this one has {has}"
-        ))
-        .at(
-            &span,
-            format!(
-                "expected exactly one of {}",
-                one_of(KEYED_SELECTORS.iter().copied())
-            ),
-        );
+        let names: Vec<_> = entries.iter().map(|(key, _)| format!("`{}`", key.value)).collect();
+        let has = if names.is_empty() { "nothing".to_owned() } else { names.join(" and ") };
+        let problem = Problem::new(format!("a selector names its target in one way, and this one has {has}"))
+            .at(&span, format!("expected exactly one of {}", one_of(KEYED_SELECTORS.iter().copied())));
         check.report(problem);
         return None;
     };
@@ -308,24 +234,16 @@ fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<(Selector
 }
 
 fn unknown_selector(typed: &str, span: &Span) -> Problem {
-    let known = ["all", "controller"]
-        .into_iter()
-        .chain(KEYED_SELECTORS.iter().copied());
+    let known = ["all", "controller"].into_iter().chain(KEYED_SELECTORS.iter().copied());
     let hint = match typed.parse::<u64>() {
         Ok(id) => Some(format!("write `{{ broker: {id} }}`")),
-        Err(_) if KEYED_SELECTORS.contains(&typed) => {
-            Some(format!("it needs a value: `{{ {typed}: 1 }}`"))
-        }
-        Err(_) if matches!(typed, "all" | "controller") => {
-            Some(format!("it takes no value: write `{typed}`"))
-        }
+        Err(_) if KEYED_SELECTORS.contains(&typed) => Some(format!("it needs a value: `{{ {typed}: 1 }}`")),
+        Err(_) if matches!(typed, "all" | "controller") => Some(format!("it takes no value: write `{typed}`")),
+        Err(_) if matches!(typed, "random" | "coordinator_of") => Some(format!("`{typed}` is not supported yet")),
         Err(_) => did_you_mean(typed, known),
     };
     Problem::new(format!("unknown selector `{typed}`"))
-        .at(
-            span,
-            "expected `all`, `controller`, or a map with `broker`, `leader_of` or `followers_of`",
-        )
+        .at(span, "expected `all`, `controller`, or a map with `broker`, `leader_of` or `followers_of`")
         .hint_if(hint)
 }
 
@@ -338,17 +256,8 @@ pub fn refuse_overlaps(check: &mut Check, windows: &[(Duration, Duration, Span)]
         if begin < end {
             check.report(
                 Problem::new("overlapping faults are not supported yet")
-                    .at(
-                        span,
-                        format!(
-                            "the fault before it lasts until {}",
-                            humantime::format_duration(*end)
-                        ),
-                    )
-                    .hint(format!(
-                        "begin it at {} or later",
-                        humantime::format_duration(*end)
-                    )),
+                    .at(span, format!("the fault before it lasts until {}", humantime::format_duration(*end)))
+                    .hint(format!("begin it at {} or later", humantime::format_duration(*end))),
             );
         }
     }

@@ -47,10 +47,7 @@ mod tests {
     #[test_case("xyzzy", None)]
     #[test_case("", None)]
     fn nearest_fault_kind(typed: &str, meant: Option<&str>) {
-        assert_eq!(
-            nearest(typed, ["kill", "restart", "partition", "disk_fill"]),
-            meant
-        );
+        assert_eq!(nearest(typed, ["kill", "restart", "partition", "disk_fill"]), meant);
     }
 
     #[test]

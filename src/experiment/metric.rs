@@ -21,101 +21,52 @@ pub struct Metric {
 }
 
 const fn count(name: &'static str, meaning: &'static str) -> Metric {
-    Metric {
-        name,
-        unit: Unit::Count,
-        meaning,
-    }
+    Metric { name, unit: Unit::Count, meaning }
 }
 
 const fn time(name: &'static str, meaning: &'static str) -> Metric {
-    Metric {
-        name,
-        unit: Unit::Time,
-        meaning,
-    }
+    Metric { name, unit: Unit::Time, meaning }
 }
 
 /// Every metric; the counts are the truth model's.
 pub const METRICS: &[Metric] = &[
     count("offered", "messages the workload wanted to send"),
     count("acked", "messages acknowledged to the producer"),
-    count(
-        "unconfirmed",
-        "messages sent with acks=0, which proves nothing",
-    ),
+    count("unconfirmed", "messages sent with acks=0, which proves nothing"),
     count("failed", "messages that certainly never reached the log"),
-    count(
-        "indeterminate",
-        "messages whose fate the producer was not told",
-    ),
+    count("indeterminate", "messages whose fate the producer was not told"),
     count("unsent", "messages the client never took"),
     count("delivered", "messages in the log and processed"),
     count("vanished", "messages processed, then gone from the log"),
-    count(
-        "lost_in_cluster",
-        "messages acknowledged, yet not in the log",
-    ),
+    count("lost_in_cluster", "messages acknowledged, yet not in the log"),
     count("recovered", "messages parked outside the cluster"),
-    count(
-        "unreadable",
-        "messages whose partition could not be audited",
-    ),
-    count(
-        "expired",
-        "messages removed by retention before they were processed",
-    ),
+    count("unreadable", "messages whose partition could not be audited"),
+    count("expired", "messages removed by retention before they were processed"),
     count("compacted", "messages replaced by a later one of their key"),
-    count(
-        "lost_by_consumer",
-        "messages in the log that the group went past without processing",
-    ),
-    count(
-        "lagging",
-        "messages in the log that the group has not reached",
-    ),
+    count("lost_by_consumer", "messages in the log that the group went past without processing"),
+    count("lagging", "messages in the log that the group has not reached"),
     count("behind_open_txn", "messages hidden by an open transaction"),
-    count(
-        "undelivered",
-        "messages neither acknowledged nor in the log, which nobody handled",
-    ),
+    count("undelivered", "messages neither acknowledged nor in the log, which nobody handled"),
     count("lost", "messages lost in any way"),
-    count("duplicates", "messages more than once in the log"),
-    count("redelivered", "records processed more than once"),
+    count("duplicates", "copies in the log beyond the first"),
+    count("redelivered", "processings of a record beyond its first"),
     count("reordered", "messages out of order in the log"),
     count("phantom", "records that nobody sent"),
     count("corrupt", "records with a wrong checksum"),
-    count(
-        "offset_conflicts",
-        "acknowledgements that name another record's offset",
-    ),
-    count(
-        "failed_but_landed",
-        "messages reported as failed, yet in the log",
-    ),
-    count(
-        "aborted_reads",
-        "messages of an aborted transaction that were processed",
-    ),
+    count("processed_foreign", "processed records that nobody sent or that were damaged"),
+    count("offset_conflicts", "acknowledgements that name another record's offset"),
+    count("failed_but_landed", "messages reported as failed, yet in the log"),
+    count("aborted_reads", "messages of an aborted transaction that were processed"),
     count("torn_txn", "transactions only partly visible"),
     count("skips", "jumps of a member over visible records"),
     count("commits_lost", "acknowledged commits that are gone"),
-    count(
-        "recovered_and_landed",
-        "messages parked and also in the log",
-    ),
-    count(
-        "dead_lettered",
-        "messages the consumer wrote to its dead letter queue",
-    ),
+    count("recovered_and_landed", "messages parked and also in the log"),
+    count("dead_lettered", "messages the consumer wrote to its dead letter queue"),
     count("in_log", "distinct messages in the log"),
     count("records_in_log", "records in the log"),
     count("duplicate_records", "records that repeat another"),
-    time("unavailable", "the longest time without an acknowledgement"),
-    time(
-        "resumed_within",
-        "the time from recovery until acknowledgements and processing go on",
-    ),
+    time("unavailable", "the longest time that a stream went without an acknowledgement"),
+    time("resumed_within", "the time from healing until acknowledgements and processing go on"),
 ];
 
 /// The metric of that name.

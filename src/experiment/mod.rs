@@ -1,29 +1,36 @@
 //! An experiment as validated: what the runner works from, with no YAML left in it.
 //!
 //! `load` reads files, folders and names of embedded experiments: `source` (bytes to text), `yaml` and `raw` (text to
-//! the shape of the format), `profile`, `fault`, `expect` and `validate` (shape to meaning). Whatever is wrong becomes a
-//! `problem::Problem` with its place and a hint. Nothing here prints, and nothing here knows a running cluster.
+//! the shape of the format), `profile`, `fault`, `expect` and `validate` (shape to meaning), `resolved` (and back).
+//! Whatever is wrong becomes a `Problem` with its place and a hint. Nothing here prints, and nothing here knows a running
+//! cluster.
 
 mod check;
+mod client;
+mod describe;
 mod embedded;
 mod expect;
+mod extends;
 mod fault;
 mod hint;
 mod load;
 pub mod metric;
+mod option_name;
 pub mod problem;
 mod profile;
 mod raw;
 mod resolved;
 pub mod schedule;
 mod source;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod value;
 mod words;
 mod yaml;
 
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
-pub use load::load;
+pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
 pub use words::Word;
 
@@ -67,7 +74,7 @@ pub struct Experiment {
     pub workload: Workload,
     /// In the order of the file; at least one.
     pub profiles: Vec<Profile>,
-    /// In the order of the file.
+    /// In the order of time; their windows do not overlap.
     pub faults: Vec<FaultSpec>,
     /// Else the run is inconclusive.
     pub must_show: Vec<Expectation>,

@@ -6,22 +6,15 @@ use serde_yaml::{Location, Spanned};
 
 use super::raw::{self, Map, Text};
 use super::value::{format_bound, format_size};
-use super::{
-    Expectation, Experiment, FaultKind, FaultSpec, Options, Problem, Profile, Selector, Word,
-    metric,
-};
+use super::{Expectation, Experiment, FaultKind, FaultSpec, Options, Problem, Profile, Selector, Word, metric};
 
 /// The YAML text.
 ///
 /// # Errors
 /// If the serializer refuses, which it has no reason to.
 pub fn to_yaml(experiment: &Experiment) -> Result<String, Problem> {
-    serde_yaml::to_string(&to_raw(experiment)).map_err(|error| {
-        Problem::new(format!(
-            "{} can't be written as YAML: {error}",
-            experiment.name
-        ))
-    })
+    serde_yaml::to_string(&to_raw(experiment))
+        .map_err(|error| Problem::new(format!("{} can't be written as YAML: {error}", experiment.name)))
 }
 
 fn spanned<T>(value: T) -> Spanned<T> {
@@ -46,18 +39,11 @@ fn some_map<V>(entries: Vec<(Text, V)>) -> Option<Map<V>> {
 }
 
 fn config(pairs: &[(String, String)]) -> Option<raw::Options> {
-    some_map(
-        pairs
-            .iter()
-            .map(|(key, value)| (text(key), Some(text(value))))
-            .collect(),
-    )
+    some_map(pairs.iter().map(|(key, value)| (text(key), Some(text(value)))).collect())
 }
 
 fn to_raw(experiment: &Experiment) -> raw::Experiment {
-    let Experiment {
-        cluster, workload, ..
-    } = experiment;
+    let Experiment { cluster, workload, .. } = experiment;
     raw::Experiment {
         name: text(&experiment.name),
         summary: some_text(&experiment.summary),
@@ -75,42 +61,20 @@ fn to_raw(experiment: &Experiment) -> raw::Experiment {
             after_recovery: Some(time(workload.after_recovery)),
             max: Some(time(workload.max)),
         },
-        profiles: spanned(Map(experiment
-            .profiles
-            .iter()
-            .map(|own| (text(&own.name), Some(profile(own))))
-            .collect())),
-        faults: Some(
-            experiment
-                .faults
-                .iter()
-                .map(|own| spanned(fault(own)))
-                .collect(),
-        ),
+        profiles: spanned(Map(experiment.profiles.iter().map(|own| (text(&own.name), Some(profile(own)))).collect())),
+        faults: Some(experiment.faults.iter().map(|own| spanned(fault(own))).collect()),
         must_show: expectations(&experiment.must_show),
         must_hold: expectations(&experiment.must_hold),
-        min_exposure: some_map(
-            experiment
-                .min_exposure
-                .iter()
-                .map(|(name, count)| (text(name), text(count)))
-                .collect(),
-        ),
+        min_exposure: some_map(experiment.min_exposure.iter().map(|(name, count)| (text(name), text(count))).collect()),
     }
 }
 
 fn profile(profile: &Profile) -> raw::Profile {
     let options = |options: &Options| -> Vec<(Text, Option<Text>)> {
-        options
-            .iter()
-            .map(|(key, value)| (text(&key.value), Some(text(value))))
-            .collect()
+        options.iter().map(|(key, value)| (text(&key.value), Some(text(value)))).collect()
     };
     let mut producer = options(&profile.producer.options);
-    producer.push((
-        text("on_queue_full"),
-        Some(text(profile.producer.on_queue_full.word())),
-    ));
+    producer.push((text("on_queue_full"), Some(text(profile.producer.on_queue_full.word()))));
     let mut consumer = options(&profile.consumer.options);
     consumer.push((text("members"), Some(text(profile.consumer.members))));
     consumer.push((text("commit"), Some(text(profile.consumer.commit.word()))));
@@ -136,30 +100,15 @@ fn fault(fault: &FaultSpec) -> raw::Fault {
         partition: None,
         disk_fill: None,
     };
-    let target = |target: Selector| {
-        spanned(raw::Target {
-            target: selector(target),
-        })
-    };
+    let target = |target: Selector| spanned(raw::Target { target: selector(target) });
     match &fault.kind {
         FaultKind::Kill { target: whom } => raw.kill = Some(target(*whom)),
         FaultKind::DiskFill { target: whom } => raw.disk_fill = Some(target(*whom)),
         FaultKind::Restart { target, wait } => {
-            raw.restart = Some(spanned(raw::Restart {
-                target: selector(*target),
-                wait: Some(text(wait.word())),
-            }));
+            raw.restart = Some(spanned(raw::Restart { target: selector(*target), wait: Some(text(wait.word())) }));
         }
-        FaultKind::Partition {
-            isolate,
-            from,
-            ports,
-            listeners,
-        } => {
-            let names = listeners
-                .iter()
-                .map(|listener| text(listener.word()))
-                .collect::<Vec<_>>();
+        FaultKind::Partition { isolate, from, ports, listeners } => {
+            let names = listeners.iter().map(|listener| text(listener.word())).collect::<Vec<_>>();
             let by_name = !names.is_empty();
             raw.partition = Some(spanned(raw::Partition {
                 isolate: selector(*isolate),
@@ -186,20 +135,9 @@ fn selector(selector: Selector) -> Spanned<raw::Selector> {
 fn expectations(expectations: &[Expectation]) -> Option<Map<Map<Text>>> {
     let mut by_profile: Vec<(Text, Map<Text>)> = Vec::new();
     for expectation in expectations {
-        let unit =
-            metric::find(&expectation.metric).map_or(metric::Unit::Count, |metric| metric.unit);
-        let entry = (
-            text(&expectation.metric),
-            text(format_bound(
-                expectation.comparison,
-                expectation.bound,
-                unit,
-            )),
-        );
-        match by_profile
-            .iter_mut()
-            .find(|(name, _)| name.value == expectation.profile)
-        {
+        let unit = metric::find(&expectation.metric).map_or(metric::Unit::Count, |metric| metric.unit);
+        let entry = (text(&expectation.metric), text(format_bound(expectation.comparison, expectation.bound, unit)));
+        match by_profile.iter_mut().find(|(name, _)| name.value == expectation.profile) {
             Some((_, metrics)) => metrics.0.push(entry),
             None => by_profile.push((text(&expectation.profile), Map(vec![entry]))),
         }

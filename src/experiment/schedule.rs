@@ -36,35 +36,22 @@ pub fn duration(fault: &FaultSpec) -> Duration {
 /// When the last fault ends, from the end of warm-up.
 #[must_use]
 pub fn faults_end(faults: &[FaultSpec]) -> Duration {
-    faults
-        .iter()
-        .map(|fault| fault.at + duration(fault))
-        .max()
-        .unwrap_or_default()
+    faults.iter().map(|fault| fault.at + duration(fault)).max().unwrap_or_default()
 }
 
 /// Warm-up, faults, an estimate for the recovery of each, and the time after it: how long messages are offered.
 #[must_use]
 pub fn offering(experiment: &Experiment) -> Duration {
     let workload = &experiment.workload;
-    let recovery = if experiment.faults.is_empty() {
-        Duration::ZERO
-    } else {
-        RECOVERY_ESTIMATE
-    };
+    let recovery = if experiment.faults.is_empty() { Duration::ZERO } else { RECOVERY_ESTIMATE };
     workload.warm_up + faults_end(&experiment.faults) + recovery + workload.after_recovery
 }
 
 /// Bytes that the workload brings to each broker, over all profiles; a third of all replicas are each broker's.
 #[must_use]
 pub fn bytes_per_broker(experiment: &Experiment) -> u64 {
-    let offered = experiment.workload.rate_per_s
-        * experiment.workload.payload_bytes as f64
-        * offering(experiment).as_secs_f64();
-    let copies: i32 = experiment
-        .profiles
-        .iter()
-        .map(|profile| profile.topic.replication_factor)
-        .sum();
+    let offered =
+        experiment.workload.rate_per_s * experiment.workload.payload_bytes as f64 * offering(experiment).as_secs_f64();
+    let copies: i32 = experiment.profiles.iter().map(|profile| profile.topic.replication_factor).sum();
     (offered * f64::from(copies) / f64::from(BROKERS)) as u64
 }

@@ -57,11 +57,7 @@ impl Span {
 
     /// The source from here to the end of the line.
     pub fn rest_of_line(&self) -> &str {
-        self.source
-            .text
-            .get(self.offset..)
-            .and_then(|rest| rest.lines().next())
-            .unwrap_or_default()
+        self.source.text.get(self.offset..).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 }
 
@@ -72,23 +68,18 @@ impl Source {
     /// If it can't be read, is no regular file, is too large, or is not UTF-8 text.
     pub fn read(path: &Path) -> Result<Arc<Self>, Problem> {
         let name = path.display().to_string();
-        let unreadable =
-            |error: std::io::Error| Problem::new(format!("{name} can't be read: {error}"));
+        let unreadable = |error: std::io::Error| Problem::new(format!("{name} can't be read: {error}"));
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
-            return Err(Problem::new(format!(
-                "{name} is a folder, and a file is needed here"
-            )));
+            return Err(Problem::new(format!("{name} is a folder, and a file is needed here")));
         }
         if !metadata.is_file() {
             return Err(Problem::new(format!("{name} is not a regular file"))
                 .hint("save the experiment to a file and give its path"));
         }
         let mut bytes = Vec::new();
-        file.take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         Self::from_bytes(name, Some(path.to_owned()), bytes)
     }
 
@@ -96,11 +87,7 @@ impl Source {
     pub fn embedded(path: &str) -> Option<Arc<Self>> {
         let text = embedded::text(path)?.to_owned();
         let name = format!("builtin:{}", path.trim_end_matches(".yaml"));
-        Some(Arc::new(Self {
-            name,
-            path: None,
-            text,
-        }))
+        Some(Arc::new(Self { name, path: None, text }))
     }
 
     /// The source behind a place that was given out earlier, if it still can be read.
@@ -111,16 +98,11 @@ impl Source {
         }
     }
 
-    fn from_bytes(
-        name: String,
-        path: Option<PathBuf>,
-        bytes: Vec<u8>,
-    ) -> Result<Arc<Self>, Problem> {
+    /// As `read`, for what was read already.
+    pub(super) fn from_bytes(name: String, path: Option<PathBuf>, bytes: Vec<u8>) -> Result<Arc<Self>, Problem> {
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(Problem::new(format!(
-                "{name} is larger than 1 MiB, which no experiment is"
-            ))
-            .hint("is this the right file?"));
+            return Err(Problem::new(format!("{name} is larger than 1 MiB, which no experiment is"))
+                .hint("is this the right file?"));
         }
         let text = String::from_utf8(bytes).map_err(|error| {
             let bytes = error.as_bytes();
@@ -128,9 +110,7 @@ impl Source {
             let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
             let problem = Problem::new(format!("{name}: line {line} is not UTF-8 text"));
             match bytes {
-                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                    problem.hint("it looks like UTF-16: save it as UTF-8")
-                }
+                [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => problem.hint("it looks like UTF-16: save it as UTF-8"),
                 _ => problem.hint("save the file as UTF-8"),
             }
         })?;
@@ -145,15 +125,16 @@ impl Source {
 
     /// The stretch from `offset`, cut to what there is and to whole characters.
     pub fn span(self: &Arc<Self>, offset: usize, len: usize) -> Span {
-        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
-        let end = self
-            .text
-            .ceil_char_boundary(offset.saturating_add(len).min(self.text.len()));
-        Span {
-            source: Arc::clone(self),
-            offset,
-            len: end - offset,
+        let text = &self.text;
+        let mut begin = offset.min(text.len());
+        while !text.is_char_boundary(begin) {
+            begin -= 1;
         }
+        let mut end = begin.saturating_add(len).min(text.len());
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
+        Span { source: Arc::clone(self), offset: begin, len: end - begin }
     }
 
     /// The stretch behind one of the YAML parser's locations.
@@ -176,10 +157,7 @@ impl Source {
                 .map_or(self.text.len(), |(newline, _)| newline + 1),
         };
         let column = usize::try_from(column.saturating_sub(1)).unwrap_or(usize::MAX);
-        let in_line = self.text[line_start..]
-            .char_indices()
-            .nth(column)
-            .map_or(0, |(at, _)| at);
+        let in_line = self.text[line_start..].char_indices().nth(column).map_or(0, |(at, _)| at);
         self.span(line_start + in_line, 1)
     }
 }

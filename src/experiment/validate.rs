@@ -9,7 +9,7 @@ use super::hint::did_you_mean;
 use super::source::{Source, Span};
 use super::value::{duration, format_size, name, rate, size};
 use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Selector, Workload};
-use super::{expect, fault, profile, raw, resolved, schedule, yaml};
+use super::{expect, fault, option_name, profile, raw, resolved, schedule, yaml};
 
 /// The one cluster definition there is.
 const DEFINITION: &str = "three-brokers";
@@ -50,10 +50,8 @@ const OWNED_BROKER_CONFIG: &[&str] = &[
 /// # Errors
 /// All problems that could be found.
 pub fn experiment(source: &Arc<Source>) -> Result<Experiment, Problems> {
-    let raw: raw::Experiment = yaml::parse(
-        source,
-        "an experiment: a map with `name:`, `workload:`, `profiles:` and `faults:`",
-    )?;
+    let raw: raw::Experiment =
+        yaml::parse(source, "an experiment: a map with `name:`, `workload:`, `profiles:` and `faults:`")?;
     let mut check = Check::new(Arc::clone(source));
     let found = build(&mut check, &raw);
     match found {
@@ -61,7 +59,7 @@ pub fn experiment(source: &Arc<Source>) -> Result<Experiment, Problems> {
             experiment.resolved = resolved::to_yaml(&experiment)?;
             Ok(experiment)
         }
-        _ => Err(Problems(check.problems)),
+        _ => Err(Problems::distinct(check.problems)),
     }
 }
 
@@ -72,29 +70,22 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     let profiles = profiles(check, raw);
     let faults = faults(check, raw, profiles.as_deref());
 
-    let names: Vec<&str> = raw
-        .profiles
-        .value
-        .0
-        .iter()
-        .map(|(key, _)| key.value.as_str())
-        .collect();
+    let names: Vec<&str> = raw.profiles.value.0.iter().map(|(key, _)| key.value.as_str()).collect();
     let must_show = expect::resolve(check, raw.must_show.as_ref(), &names);
     let must_hold = expect::resolve(check, raw.must_hold.as_ref(), &names);
     let min_exposure = expect::exposure(check, raw.min_exposure.as_ref(), &names);
 
-    let file = check
-        .source
-        .path
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(&check.source.name));
+    if let (Some((profile, _)), None) = (raw.min_exposure.iter().flat_map(|least| &least.0).next(), first_fault(raw)) {
+        let problem = Problem::new("`min_exposure` without a fault can never be reached")
+            .at(&check.span(profile), "it counts messages while faults last")
+            .hint("remove it, or add a fault");
+        check.report(problem);
+    }
+
+    let file = check.source.path.clone().unwrap_or_else(|| PathBuf::from(&check.source.name));
     let experiment = Experiment {
         name: experiment_name?,
-        summary: raw
-            .summary
-            .as_ref()
-            .map(|text| text.value.trim().to_owned())
-            .unwrap_or_default(),
+        summary: raw.summary.as_ref().map(|text| text.value.trim().to_owned()).unwrap_or_default(),
         file,
         cluster: cluster?,
         workload: workload?,
@@ -110,14 +101,14 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     Some(experiment)
 }
 
+fn first_fault(raw: &raw::Experiment) -> Option<&raw::Fault> {
+    raw.faults.iter().flatten().map(|fault| &fault.value).next()
+}
+
 fn cluster(check: &mut Check, raw: Option<&raw::Cluster>) -> Option<ClusterSpec> {
     let nothing = raw::Cluster::default();
     let raw = raw.unwrap_or(&nothing);
-    if let Some(text) = raw
-        .definition
-        .as_ref()
-        .filter(|text| text.value != DEFINITION)
-    {
+    if let Some(text) = raw.definition.as_ref().filter(|text| text.value != DEFINITION) {
         let problem = Problem::new(format!("there is no cluster `{}`", text.value))
             .at(&check.span(text), format!("expected `{DEFINITION}`"))
             .hint_if(did_you_mean(&text.value, [DEFINITION]));
@@ -125,19 +116,12 @@ fn cluster(check: &mut Check, raw: Option<&raw::Cluster>) -> Option<ClusterSpec>
     }
     let disk_bytes = check.read_or(raw.disk.as_ref(), DISK_DEFAULT, size);
     if let (Some(text), Some(bytes)) = (&raw.disk, disk_bytes) {
-        within(
-            check,
-            &check.span(text),
-            "a broker's disk",
-            bytes,
-            DISK_LEAST,
-            DISK_MOST,
-        );
+        within(check, &check.span(text), "a broker's disk", bytes, DISK_LEAST, DISK_MOST);
     }
     let mut broker_config = Vec::new();
     for (key, value) in raw.broker_config.iter().flat_map(|config| &config.0) {
         let at = check.span(key);
-        profile::config_key(check, &key.value, &at);
+        option_name::check_name(check, &key.value, &at, OWNED_BROKER_CONFIG);
         if OWNED_BROKER_CONFIG.contains(&key.value.as_str()) {
             check.report(
                 Problem::new(format!("`{}` is set by lossproof", key.value))
@@ -149,32 +133,17 @@ fn cluster(check: &mut Check, raw: Option<&raw::Cluster>) -> Option<ClusterSpec>
             broker_config.push((key.value.clone(), value.value.clone()));
         }
     }
-    Some(ClusterSpec {
-        definition: DEFINITION.to_owned(),
-        broker_config,
-        disk_bytes: disk_bytes?,
-    })
+    Some(ClusterSpec { definition: DEFINITION.to_owned(), broker_config, disk_bytes: disk_bytes? })
 }
 
 fn workload(check: &mut Check, raw: &raw::Workload) -> Option<Workload> {
     let rate_per_s = check.read(&raw.rate, rate);
     let payload = check.read(&raw.payload, size);
     if let Some(bytes) = payload {
-        within(
-            check,
-            &check.span(&raw.payload),
-            "a payload",
-            bytes,
-            PAYLOAD_LEAST,
-            PAYLOAD_MOST,
-        );
+        within(check, &check.span(&raw.payload), "a payload", bytes, PAYLOAD_LEAST, PAYLOAD_MOST);
     }
     let warm_up = check.read_or(raw.warm_up.as_ref(), WARM_UP_DEFAULT, duration);
-    let after_recovery = check.read_or(
-        raw.after_recovery.as_ref(),
-        AFTER_RECOVERY_DEFAULT,
-        duration,
-    );
+    let after_recovery = check.read_or(raw.after_recovery.as_ref(), AFTER_RECOVERY_DEFAULT, duration);
     let max = check.read_or(raw.max.as_ref(), MAX_DEFAULT, duration);
     Some(Workload {
         rate_per_s: rate_per_s?,
@@ -188,10 +157,8 @@ fn workload(check: &mut Check, raw: &raw::Workload) -> Option<Workload> {
 fn within(check: &mut Check, span: &Span, what: &str, bytes: u64, least: u64, most: u64) {
     if !(least..=most).contains(&bytes) {
         check.report(
-            Problem::new(format!("{} is not possible for {what}", format_size(bytes))).at(
-                span,
-                format!("expected {} to {}", format_size(least), format_size(most)),
-            ),
+            Problem::new(format!("{} is not possible for {what}", format_size(bytes)))
+                .at(span, format!("expected {} to {}", format_size(least), format_size(most))),
         );
     }
 }
@@ -206,23 +173,14 @@ fn profiles(check: &mut Check, raw: &raw::Experiment) -> Option<Vec<Profile>> {
         return None;
     }
     // All are resolved before any is given up, so that all problems are found.
-    let found: Vec<_> = entries
-        .iter()
-        .map(|(key, own)| profile::resolve(check, key, own.as_ref(), raw.topic.as_ref()))
-        .collect();
+    let found: Vec<_> =
+        entries.iter().map(|(key, own)| profile::resolve(check, key, own.as_ref(), raw.topic.as_ref())).collect();
     found.into_iter().collect()
 }
 
-fn faults(
-    check: &mut Check,
-    raw: &raw::Experiment,
-    profiles: Option<&[Profile]>,
-) -> Option<Vec<super::FaultSpec>> {
+fn faults(check: &mut Check, raw: &raw::Experiment, profiles: Option<&[Profile]>) -> Option<Vec<super::FaultSpec>> {
     let entries = raw.faults.as_deref().unwrap_or_default();
-    let found: Vec<_> = entries
-        .iter()
-        .map(|entry| (fault::resolve(check, entry), &entry.value))
-        .collect();
+    let found: Vec<_> = entries.iter().map(|entry| (fault::resolve(check, entry), &entry.value)).collect();
     for checked in found.iter().filter_map(|(checked, _)| checked.as_ref()) {
         partition_exists(check, checked, profiles.unwrap_or_default());
     }
@@ -231,19 +189,12 @@ fn faults(
         .filter_map(|(checked, raw)| Some((checked.as_ref()?, raw)))
         .map(|(checked, raw)| {
             let begin = checked.spec.at;
-            (
-                begin,
-                begin + schedule::duration(&checked.spec),
-                check.span(&raw.at),
-            )
+            (begin, begin + schedule::duration(&checked.spec), check.span(&raw.at))
         })
         .collect();
     windows.sort_by_key(|(begin, ..)| *begin);
     fault::refuse_overlaps(check, &windows);
-    let mut faults = found
-        .into_iter()
-        .map(|(checked, _)| Some(checked?.spec))
-        .collect::<Option<Vec<_>>>()?;
+    let mut faults = found.into_iter().map(|(checked, _)| Some(checked?.spec)).collect::<Option<Vec<_>>>()?;
     faults.sort_by_key(|fault| fault.at);
     Some(faults)
 }
@@ -256,14 +207,8 @@ fn partition_exists(check: &mut Check, fault: &fault::Checked, profiles: &[Profi
         let partitions = profile.topic.partitions;
         if partition >= partitions {
             check.report(
-                Problem::new(format!(
-                    "profile `{}` has no partition {partition}",
-                    profile.name
-                ))
-                .at(
-                    &fault.selector_at,
-                    format!("its topic has partitions 0 to {}", partitions - 1),
-                ),
+                Problem::new(format!("profile `{}` has no partition {partition}", profile.name))
+                    .at(&fault.selector_at, format!("its topic has partitions 0 to {}", partitions - 1)),
             );
         }
     }
@@ -281,56 +226,41 @@ fn fits_time(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) 
     };
     let format = |duration| humantime::format_duration(duration).to_string();
     check.report(
-        Problem::new(format!(
-            "the schedule does not fit into `max: {}`",
-            format(max)
-        ))
-        .at(
-            &span,
-            format!(
-                "warm-up {}, faults until {}, about {} for recovery and {} after it take {}",
-                format(experiment.workload.warm_up),
-                format(schedule::faults_end(&experiment.faults)),
-                format(schedule::RECOVERY_ESTIMATE),
-                format(experiment.workload.after_recovery),
-                format(planned)
-            ),
-        )
-        .hint(format!(
-            "raise `max` to {} or more: start, drain and audit take time too",
-            format(planned * 2)
-        )),
+        Problem::new(format!("the schedule does not fit into `max: {}`", format(max)))
+            .at(
+                &span,
+                format!(
+                    "warm-up {}, faults until {}, about {} for recovery and {} after it take {}",
+                    format(experiment.workload.warm_up),
+                    format(schedule::faults_end(&experiment.faults)),
+                    format(schedule::RECOVERY_ESTIMATE),
+                    format(experiment.workload.after_recovery),
+                    format(planned)
+                ),
+            )
+            .hint(format!("raise `max` to {} or more: start, drain and audit take time too", format(planned * 2))),
     );
 }
 
 fn fits_disk(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) {
-    let (bytes, disk) = (
-        schedule::bytes_per_broker(experiment),
-        experiment.cluster.disk_bytes,
-    );
+    let (bytes, disk) = (schedule::bytes_per_broker(experiment), experiment.cluster.disk_bytes);
     if bytes < disk / 2 {
         return;
     }
-    let copies: i32 = experiment
-        .profiles
-        .iter()
-        .map(|profile| profile.topic.replication_factor)
-        .sum();
-    let problem = Problem::new(
-        "the workload would fill more than half of each broker's disk by itself",
-    )
-    .at(
-        &check.span(&raw.workload.rate),
-        format!(
-            "{}/s x {} x {} s x {copies} replicas over {} brokers is {} MiB of {} MiB",
-            experiment.workload.rate_per_s,
-            format_size(experiment.workload.payload_bytes as u64),
-            schedule::offering(experiment).as_secs(),
-            schedule::BROKERS,
-            bytes >> 20,
-            disk >> 20,
-        ),
-    )
-    .hint("lower the rate or the payload, shorten the schedule, or raise `cluster: { disk: … }`");
+    let copies: i32 = experiment.profiles.iter().map(|profile| profile.topic.replication_factor).sum();
+    let problem = Problem::new("the workload would fill more than half of each broker's disk by itself")
+        .at(
+            &check.span(&raw.workload.rate),
+            format!(
+                "{}/s x {} x {} s x {copies} replicas over {} brokers is {} MiB of {} MiB",
+                experiment.workload.rate_per_s,
+                format_size(experiment.workload.payload_bytes as u64),
+                schedule::offering(experiment).as_secs(),
+                schedule::BROKERS,
+                bytes >> 20,
+                disk >> 20,
+            ),
+        )
+        .hint("lower the rate or the payload, shorten the schedule, or raise `cluster: { disk: … }`");
     check.report(problem);
 }

@@ -19,11 +19,7 @@ pub struct Wrong {
 
 impl Wrong {
     fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            expected: expected.into(),
-            hint: None,
-        }
+        Self { message: message.into(), expected: expected.into(), hint: None }
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -37,30 +33,18 @@ const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A duration such as `20s`, `1m 30s` or `500ms`.
 pub fn duration(text: &str) -> Result<Duration, Wrong> {
-    let wrong = |message: String| {
-        Wrong::new(
-            message,
-            "expected a duration such as `20s`, `500ms` or `1m 30s`",
-        )
-    };
-    let value = humantime::parse_duration(text).map_err(|error| {
+    let wrong = |message: String| Wrong::new(message, "expected a duration such as `20s`, `500ms` or `1m 30s`");
+    let value = humantime::parse_duration(text).map_err(|_| {
         let wrong = wrong(format!("`{text}` is not a duration"));
         match text.trim().parse::<f64>() {
             Ok(number) if number >= 0.0 => wrong.hint(format!("give the unit: `{}s`", text.trim())),
             Ok(_) => wrong.hint("a duration can't be negative"),
-            Err(_) if text.contains('.') => {
-                wrong.hint("fractions are not understood: write `1s 500ms`")
-            }
-            Err(_) => wrong.hint(error.to_string()),
+            Err(_) => wrong.hint("units are `ms`, `s`, `m` and `h`"),
         }
     })?;
     if value > MAX_DURATION {
         let wrong = wrong(format!("`{text}` is longer than a day"));
-        return Err(if text.contains('M') {
-            wrong.hint("`M` means months, `m` minutes")
-        } else {
-            wrong
-        });
+        return Err(if text.contains('M') { wrong.hint("`M` means months, `m` minutes") } else { wrong });
     }
     if value.subsec_nanos() % 1_000_000 != 0 {
         return Err(wrong(format!("`{text}` is finer than a millisecond")));
@@ -70,12 +54,7 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
 
 /// Messages a second, such as `2000/s`.
 pub fn rate(text: &str) -> Result<f64, Wrong> {
-    let wrong = || {
-        Wrong::new(
-            format!("`{text}` is not a rate"),
-            "expected messages a second, such as `2000/s`",
-        )
-    };
+    let wrong = || Wrong::new(format!("`{text}` is not a rate"), "expected messages a second, such as `2000/s`");
     let number = text.strip_suffix("/s").map(str::trim);
     let Some(value) = number.and_then(decimal) else {
         return Err(match decimal(text.trim()) {
@@ -107,16 +86,9 @@ const UNITS: &[(&str, u64)] = &[
 
 /// A size in bytes such as `1KiB`, `200B` or `1GiB`.
 pub fn size(text: &str) -> Result<u64, Wrong> {
-    let wrong = || {
-        Wrong::new(
-            format!("`{text}` is not a size"),
-            "expected a size such as `200B`, `1KiB` or `1GiB`",
-        )
-    };
+    let wrong = || Wrong::new(format!("`{text}` is not a size"), "expected a size such as `200B`, `1KiB` or `1GiB`");
     let text = text.trim();
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = (&text[..digits], text[digits..].trim_start());
     let Ok(number) = number.parse::<u64>() else {
         return Err(wrong().hint("a whole number and a unit"));
@@ -125,28 +97,18 @@ pub fn size(text: &str) -> Result<u64, Wrong> {
         if unit.is_empty() {
             return Err(wrong().hint(format!("give the unit: `{number}B`")));
         }
-        let same = UNITS
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let same = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
         return Err(match same {
             Some((name, _)) => wrong().hint(format!("did you mean `{number}{name}`?")),
-            None => wrong().hint(format!(
-                "units are {}",
-                one_of(UNITS.iter().map(|(name, _)| *name))
-            )),
+            None => wrong().hint(format!("units are {}", one_of(UNITS.iter().map(|(name, _)| *name)))),
         });
     };
-    number
-        .checked_mul(*factor)
-        .ok_or_else(|| wrong().hint("that is more than there is"))
+    number.checked_mul(*factor).ok_or_else(|| wrong().hint("that is more than there is"))
 }
 
 /// A size as it is written: the largest unit that divides it.
 pub fn format_size(bytes: u64) -> String {
-    let binary = UNITS
-        .iter()
-        .take(3)
-        .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    let binary = UNITS.iter().take(3).find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
     match binary {
         Some((name, factor)) => format!("{}{name}", bytes / factor),
         None => format!("{bytes}B"),
@@ -158,19 +120,13 @@ pub fn integer<T>(text: &str, what: &str, least: T, most: T) -> Result<T, Wrong>
 where
     T: std::str::FromStr + PartialOrd + std::fmt::Display,
 {
-    let value = if text.chars().all(|c| c.is_ascii_digit()) {
-        text.parse::<T>().ok()
-    } else {
-        None
-    };
-    value
-        .filter(|value| (&least..=&most).contains(&value))
-        .ok_or_else(|| {
-            Wrong::new(
-                format!("`{text}` is not a possible {what}"),
-                format!("expected a whole number from {least} to {most}"),
-            )
-        })
+    let value = if text.chars().all(|c| c.is_ascii_digit()) { text.parse::<T>().ok() } else { None };
+    value.filter(|value| (&least..=&most).contains(&value)).ok_or_else(|| {
+        Wrong::new(
+            format!("`{text}` is not a possible {what}"),
+            format!("expected a whole number from {least} to {most}"),
+        )
+    })
 }
 
 /// One of an enum's words.
@@ -189,27 +145,18 @@ pub fn word<T: Word>(text: &str, what: &str) -> Result<T, Wrong> {
 /// A name that may stand in paths and topic names.
 pub fn name(text: &str, what: &str) -> Result<String, Wrong> {
     let fits = (1..=40).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if fits {
         return Ok(text.to_owned());
     }
-    let fitting: String = text
-        .to_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .take(40)
-        .collect();
+    let fitting: String =
+        text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
     let wrong = Wrong::new(
         format!("`{text}` can't be the name of {what}"),
         "expected 1 to 40 of a-z, 0-9 and `-`: it becomes part of paths and topic names",
     );
-    Err(if fitting.is_empty() {
-        wrong
-    } else {
-        wrong.hint(format!("for example `{fitting}`"))
-    })
+    let fitting = fitting.trim_matches('-');
+    Err(if fitting.is_empty() { wrong } else { wrong.hint(format!("for example `{fitting}`")) })
 }
 
 /// Comparison signs, longest first.
@@ -234,10 +181,7 @@ pub fn bound(text: &str, metric: &Metric) -> Result<(Comparison, u64), Wrong> {
         Unit::Count => {
             let value = integer(value, "count", 0, u64::MAX).map_err(|_| {
                 let wrong = Wrong::new(
-                    format!(
-                        "`{text}` is no bound for `{}`, which is a count",
-                        metric.name
-                    ),
+                    format!("`{text}` is no bound for `{}`, which is a count", metric.name),
                     "expected a number such as `0`, or a quoted bound such as `\">=100\"`",
                 );
                 match duration(value) {
@@ -247,44 +191,182 @@ pub fn bound(text: &str, metric: &Metric) -> Result<(Comparison, u64), Wrong> {
             })?;
             let comparison = comparison.unwrap_or(Comparison::Equal);
             if (comparison, value) == (Comparison::LessThan, 0) {
-                return Err(Wrong::new(
-                    format!("`{}` can't be less than 0", metric.name),
-                    "this can never hold",
-                ));
+                return Err(Wrong::new(format!("`{}` can't be less than 0", metric.name), "this can never hold"));
+            }
+            if (comparison, value) == (Comparison::AtLeast, 0) {
+                return Err(Wrong::new(format!("`{}` is never below 0", metric.name), "this can never fail"));
             }
             Ok((comparison, value))
         }
         Unit::Time => {
             let value = duration(value).map_err(|wrong| Wrong {
-                message: format!(
-                    "`{text}` is no bound for `{}`, which is a time",
-                    metric.name
-                ),
-                expected: "expected a duration such as `60s`, or a quoted bound such as `\"<30s\"`"
-                    .to_owned(),
+                message: format!("`{text}` is no bound for `{}`, which is a time", metric.name),
+                expected: "expected a duration such as `60s`, or a quoted bound such as `\"<30s\"`".to_owned(),
                 hint: wrong.hint,
             })?;
             // Durations are at most a day, see above.
-            Ok((
-                comparison.unwrap_or(Comparison::AtMost),
-                u64::try_from(value.as_millis()).unwrap_or(u64::MAX),
-            ))
+            Ok((comparison.unwrap_or(Comparison::AtMost), u64::try_from(value.as_millis()).unwrap_or(u64::MAX)))
         }
     }
 }
 
 /// A bound as it is written.
 pub fn format_bound(comparison: Comparison, bound: u64, unit: Unit) -> String {
-    let sign = SIGNS
-        .iter()
-        .find(|(_, value)| *value == comparison)
-        .map_or("", |(sign, _)| sign);
+    let sign = SIGNS.iter().find(|(_, value)| *value == comparison).map_or("", |(sign, _)| sign);
     match unit {
         Unit::Count if comparison == Comparison::Equal => bound.to_string(),
         Unit::Count => format!("{sign}{bound}"),
-        Unit::Time => format!(
-            "{sign}{}",
-            humantime::format_duration(Duration::from_millis(bound))
-        ),
+        Unit::Time => format!("{sign}{}", humantime::format_duration(Duration::from_millis(bound))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use test_case::test_case;
+
+    use super::*;
+    use crate::experiment::{Listener, metric};
+
+    #[test_case("5s", 5_000)]
+    #[test_case("0s", 0)]
+    #[test_case("500ms", 500)]
+    #[test_case("1m 30s", 90_000; "two units")]
+    #[test_case("1m30s", 90_000; "without a space")]
+    #[test_case("1.5s", 1_500; "fraction")]
+    #[test_case("24h", 86_400_000)]
+    fn durations(text: &str, millis: u64) {
+        assert_eq!(duration(text), Ok(Duration::from_millis(millis)));
+    }
+
+    #[test_case("5", "give the unit: `5s`")]
+    #[test_case("0.5", "give the unit: `0.5s`"; "number with a fraction")]
+    #[test_case("-1", "a duration can't be negative"; "negative")]
+    #[test_case("3M", "`M` means months, `m` minutes"; "months")]
+    #[test_case("20x", "units are `ms`, `s`, `m` and `h`")]
+    #[test_case("", "units are `ms`, `s`, `m` and `h`"; "nothing")]
+    #[test_case("99999999999999999999s", "units are `ms`, `s`, `m` and `h`"; "overflow")]
+    fn not_durations(text: &str, hint: &str) {
+        assert_eq!(duration(text).unwrap_err().hint.as_deref(), Some(hint));
+    }
+
+    #[test_case("25h"; "more than a day")]
+    #[test_case("1us"; "microseconds")]
+    #[test_case("1.0005s"; "fraction of a millisecond")]
+    fn durations_out_of_range(text: &str) {
+        assert!(duration(text).is_err());
+    }
+
+    #[test_case("2000/s", 2000.0)]
+    #[test_case("0.5/s", 0.5; "fraction")]
+    #[test_case("10 /s", 10.0; "space")]
+    #[test_case("1000000/s", 1e6; "most")]
+    fn rates(text: &str, per_s: f64) {
+        assert_eq!(rate(text), Ok(per_s));
+    }
+
+    #[test_case("2000"; "no unit")]
+    #[test_case("0/s"; "zero")]
+    #[test_case("-1/s"; "negative")]
+    #[test_case("1e3/s"; "exponent")]
+    #[test_case("inf/s"; "infinite")]
+    #[test_case("NaN/s"; "not a number")]
+    #[test_case("2000001/s"; "too many")]
+    #[test_case("5/min"; "other unit")]
+    #[test_case("/s"; "no number")]
+    #[test_case("1.2.3/s"; "two points")]
+    fn not_rates(text: &str) {
+        assert!(rate(text).is_err());
+    }
+
+    #[test_case("200B", 200)]
+    #[test_case("1KiB", 1024)]
+    #[test_case("1 KiB", 1024; "space")]
+    #[test_case("3kB", 3000)]
+    #[test_case("2GiB", 2 << 30)]
+    #[test_case("1MB", 1_000_000)]
+    fn sizes(text: &str, bytes: u64) {
+        assert_eq!(size(text), Ok(bytes));
+    }
+
+    #[test_case("1024", Some("give the unit: `1024B`"); "no unit")]
+    #[test_case("1kib", Some("did you mean `1KiB`?"); "case")]
+    #[test_case("1KB", Some("did you mean `1kB`?"); "capital k")]
+    #[test_case("1.5KiB", Some("units are `GiB`, `MiB`, `KiB`, `GB`, `MB`, `kB` or `B`"); "fraction")]
+    #[test_case("-1B", Some("a whole number and a unit"); "negative")]
+    #[test_case("", Some("a whole number and a unit"); "nothing")]
+    #[test_case("99999999999999999GiB", Some("that is more than there is"); "overflow")]
+    fn not_sizes(text: &str, hint: Option<&str>) {
+        assert_eq!(size(text).unwrap_err().hint.as_deref(), hint);
+    }
+
+    #[test_case(1024, "1KiB")]
+    #[test_case(1 << 30, "1GiB")]
+    #[test_case(1000, "1000B")]
+    #[test_case(1536, "1536B")]
+    #[test_case(0, "0B")]
+    fn sizes_are_written_as_they_are_read(bytes: u64, text: &str) {
+        assert_eq!(format_size(bytes), text);
+        assert_eq!(size(text), Ok(bytes));
+    }
+
+    #[test_case("0", Ok(0))]
+    #[test_case("63", Ok(63))]
+    #[test_case("64", Err(()); "too large")]
+    #[test_case("+1", Err(()); "plus")]
+    #[test_case("-1", Err(()); "minus")]
+    #[test_case("1.0", Err(()); "fraction")]
+    #[test_case("", Err(()); "nothing")]
+    #[test_case("0x1", Err(()); "hexadecimal")]
+    fn integers(text: &str, value: Result<i32, ()>) {
+        assert_eq!(integer(text, "partition", 0, 63).map_err(|_| ()), value);
+    }
+
+    #[test]
+    fn words_are_exact_and_hinted_at() {
+        assert_eq!(word("replication", "listener"), Ok(Listener::Replication));
+        let wrong = word::<Listener>("Controller", "listener").unwrap_err();
+        assert_eq!(wrong.hint.as_deref(), Some("did you mean `controller`?"));
+    }
+
+    #[test_case("leader-partition", true)]
+    #[test_case("a", true)]
+    #[test_case("0123456789012345678901234567890123456789", true; "forty")]
+    #[test_case("01234567890123456789012345678901234567890", false; "forty one")]
+    #[test_case("", false; "nothing")]
+    #[test_case("Leader", false)]
+    #[test_case("a_b", false)]
+    #[test_case("../a", false; "path")]
+    #[test_case("é", false; "not ascii")]
+    fn names(text: &str, fits: bool) {
+        assert_eq!(name(text, "an experiment").is_ok(), fits);
+    }
+
+    #[test_case("lost", "0", Comparison::Equal, 0)]
+    #[test_case("lost", "= 0", Comparison::Equal, 0; "equal with a space")]
+    #[test_case("lost", ">=100", Comparison::AtLeast, 100; "at least")]
+    #[test_case("lost", "> 5", Comparison::MoreThan, 5; "more than")]
+    #[test_case("lost", "<=3", Comparison::AtMost, 3; "at most")]
+    #[test_case("lost", "<3", Comparison::LessThan, 3; "less than")]
+    #[test_case("unavailable", "<30s", Comparison::LessThan, 30_000; "time")]
+    #[test_case("unavailable", ">=1m 30s", Comparison::AtLeast, 90_000; "time at least")]
+    #[test_case("resumed_within", "60s", Comparison::AtMost, 60_000; "bare time")]
+    fn bounds(name: &str, text: &str, comparison: Comparison, value: u64) {
+        let metric = metric::find(name).unwrap();
+        assert_eq!(bound(text, metric), Ok((comparison, value)));
+        let written = format_bound(comparison, value, metric.unit);
+        assert_eq!(bound(&written, metric), Ok((comparison, value)), "{written}");
+    }
+
+    #[test_case("lost", "30s"; "time for a count")]
+    #[test_case("lost", "<0"; "below zero")]
+    #[test_case("lost", ">=0"; "always so")]
+    #[test_case("lost", "=>1"; "sign the wrong way round")]
+    #[test_case("lost", ">"; "no number")]
+    #[test_case("lost", ""; "nothing")]
+    #[test_case("lost", "18446744073709551616"; "overflow")]
+    #[test_case("unavailable", "30"; "count for a time")]
+    #[test_case("unavailable", "<"; "no time")]
+    fn not_bounds(name: &str, text: &str) {
+        assert!(bound(text, metric::find(name).unwrap()).is_err());
     }
 }

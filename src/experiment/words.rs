@@ -9,16 +9,12 @@ pub trait Word: Copy + PartialEq + 'static {
 
     /// The word for this value.
     fn word(self) -> &'static str {
-        Self::WORDS
-            .iter()
-            .find(|(_, value)| *value == self)
-            .map_or("", |(word, _)| word)
+        Self::WORDS.iter().find(|(_, value)| *value == self).map_or("", |(word, _)| word)
     }
 }
 
 impl Word for Commit {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("auto", Self::Auto), ("after_sync", Self::AfterSync)];
+    const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("after_sync", Self::AfterSync)];
 }
 
 impl Word for OnQueueFull {
@@ -26,19 +22,14 @@ impl Word for OnQueueFull {
 }
 
 impl Word for RestartWait {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("in_sync", Self::InSync), ("none", Self::None)];
+    const WORDS: &'static [(&'static str, Self)] = &[("in_sync", Self::InSync), ("none", Self::None)];
 }
 
 impl Word for Peers {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("brokers", Self::Brokers), ("clients", Self::Clients)];
+    const WORDS: &'static [(&'static str, Self)] = &[("brokers", Self::Brokers), ("clients", Self::Clients)];
 }
 
 impl Word for Listener {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("client", Self::Client),
-        ("controller", Self::Controller),
-        ("replication", Self::Replication),
-    ];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("client", Self::Client), ("controller", Self::Controller), ("replication", Self::Replication)];
 }

@@ -1,0 +1,357 @@
+//! Whole experiments: what a text becomes, and that no text makes the reader panic.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use test_case::test_case;
+
+use super::source::Source;
+use super::*;
+
+/// Everything an experiment needs, in one profile of its own; tests add to it.
+const HEAD: &str = "name: sample\nworkload: { rate: 100/s, payload: 1KiB }\n";
+
+fn read(text: &str) -> Result<Experiment, Problems> {
+    let source = Source::from_bytes("sample.yaml".to_owned(), None, text.as_bytes().to_vec())?;
+    validate::experiment(&source)
+}
+
+fn good(text: &str) -> Experiment {
+    match read(text) {
+        Ok(experiment) => experiment,
+        Err(problems) => panic!("{}\n{text}", problems.render(false, 100)),
+    }
+}
+
+fn with_profile(profile: &str) -> Profile {
+    good(&format!("{HEAD}profiles:\n  own: {profile}\n")).profiles.remove(0)
+}
+
+fn with_fault(fault: &str) -> FaultSpec {
+    good(&format!("{HEAD}profiles: {{ own: {{}} }}\nfaults: [ {fault} ]\n")).faults.remove(0)
+}
+
+/// All that an experiment says, without where it was said.
+fn essence(experiment: &Experiment) -> String {
+    let nowhere = Place { file: String::new(), line: 0, column: 0 };
+    let mut experiment = experiment.clone();
+    experiment.file = PathBuf::new();
+    experiment.resolved = String::new();
+    for fault in &mut experiment.faults {
+        fault.place = nowhere.clone();
+    }
+    for expectation in experiment.must_show.iter_mut().chain(&mut experiment.must_hold) {
+        expectation.at = nowhere.clone();
+    }
+    for profile in &mut experiment.profiles {
+        for (key, _) in profile.producer.options.iter_mut().chain(&mut profile.consumer.options) {
+            key.at = nowhere.clone();
+        }
+    }
+    format!("{experiment:#?}")
+}
+
+#[test]
+fn every_embedded_experiment_is_sound() {
+    let experiments = load_embedded().unwrap();
+    let names: Vec<_> = experiments.iter().map(|experiment| experiment.name.as_str()).collect();
+    assert_eq!(names, ["disk-full", "leader-kill", "leader-partition", "rolling-restart"]);
+    for experiment in &experiments {
+        let again = good(&experiment.resolved);
+        assert_eq!(essence(&again), essence(experiment));
+        assert_eq!(again.resolved, experiment.resolved);
+        assert!(!experiment.summary.is_empty(), "{}", experiment.name);
+        // Each proves its point on the baseline and promises something of the resilient profile.
+        assert!(experiment.must_show.iter().any(|expectation| expectation.profile == "baseline"));
+        assert!(experiment.must_hold.iter().any(|promise| promise.profile == "resilient" && promise.metric == "lost"));
+        assert!(schedule::offering(experiment) <= Duration::from_secs(75), "{}", experiment.name);
+    }
+    assert_eq!(
+        profiles(None).unwrap().iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["baseline", "resilient"]
+    );
+}
+
+#[test]
+fn files_of_the_tests_resolve_to_the_same_experiment() {
+    let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/experiments/valid"));
+    let experiments = load(&[folder]).unwrap();
+    assert!(experiments.len() >= 4);
+    for experiment in &experiments {
+        assert_eq!(essence(&good(&experiment.resolved)), essence(experiment));
+    }
+}
+
+#[test]
+fn defaults() {
+    let experiment = good(&format!("{HEAD}profiles: {{ own: {{}} }}\n"));
+    assert_eq!(experiment.cluster.definition, "three-brokers");
+    assert_eq!(experiment.cluster.disk_bytes, 1 << 30);
+    assert_eq!(
+        experiment.workload,
+        Workload {
+            rate_per_s: 100.0,
+            payload_bytes: 1024,
+            warm_up: Duration::from_secs(5),
+            after_recovery: Duration::from_secs(10),
+            max: Duration::from_secs(300),
+        }
+    );
+    let own = &experiment.profiles[0];
+    assert_eq!(own.topic, TopicSpec { partitions: 3, replication_factor: 3, config: Vec::new() });
+    assert_eq!(
+        (own.producer.on_queue_full, own.consumer.members, own.consumer.commit),
+        (OnQueueFull::Drop, 1, Commit::Auto)
+    );
+}
+
+fn pairs(options: &Options) -> Vec<(&str, &str)> {
+    options.iter().map(|(key, value)| (key.value.as_str(), value.as_str())).collect()
+}
+
+#[test]
+fn options_keep_their_text_and_their_place() {
+    let own = with_profile(
+        "{ producer: { linger.ms: 0.50, a.b: 1e3, c: yes, d: 0x1F, e: 1_000, f: ~, g: 'null', h: \"x y\" } }",
+    );
+    assert_eq!(
+        pairs(&own.producer.options),
+        [
+            ("linger.ms", "0.50"),
+            ("a.b", "1e3"),
+            ("c", "yes"),
+            ("d", "0x1F"),
+            ("e", "1_000"),
+            ("g", "null"),
+            ("h", "x y")
+        ]
+    );
+    let Place { file, line, column } = own.producer.options[1].0.at.clone();
+    assert_eq!((file.as_str(), line, column), ("sample.yaml", 4, 39));
+}
+
+#[test]
+fn a_profile_is_laid_over_what_it_extends() {
+    let own = with_profile(
+        "{ extends: resilient, topic: { partitions: 6, config: { retention.ms: 5, unclean.leader.election.enable: null } }, \
+         producer: { acks: 1, enable.idempotence: null, linger.ms: 7, on_queue_full: drop } }",
+    );
+    assert_eq!(own.topic.partitions, 6);
+    let config = [("min.insync.replicas", "2"), ("retention.ms", "5")];
+    assert_eq!(own.topic.config, config.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    assert_eq!(
+        pairs(&own.producer.options),
+        [("acks", "1"), ("message.timeout.ms", "120000"), ("socket.timeout.ms", "10000"), ("linger.ms", "7")]
+    );
+    assert_eq!(own.producer.on_queue_full, OnQueueFull::Drop);
+    assert_eq!(own.consumer.commit, Commit::AfterSync);
+    let files: Vec<_> = own.producer.options.iter().map(|(key, _)| key.at.file.as_str()).collect();
+    assert_eq!(files, ["sample.yaml", "builtin:profiles/resilient", "builtin:profiles/resilient", "sample.yaml"]);
+}
+
+#[test]
+fn a_profile_s_topic_is_laid_over_the_experiment_s() {
+    let experiment = good(&format!(
+        "{HEAD}topic: {{ partitions: 2, config: {{ retention.ms: 5, segment.bytes: 9 }} }}\n\
+         profiles: {{ a: {{ topic: {{ config: {{ retention.ms: 6 }} }} }}, b: {{}} }}\n"
+    ));
+    let config = |index: usize| {
+        experiment.profiles[index].topic.config.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(experiment.profiles.iter().map(|own| own.topic.partitions).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!((config(0), config(1)), (vec!["6", "9"], vec!["5", "9"]));
+}
+
+#[test_case("{}", Commit::Auto; "nothing said")]
+#[test_case("{ enable.auto.commit: true }", Commit::Auto; "switched on")]
+#[test_case("{ enable.auto.commit: false }", Commit::AfterSync; "switched off")]
+#[test_case("{ commit: after_sync }", Commit::AfterSync; "behaviour alone")]
+#[test_case("{ commit: auto, enable.auto.commit: 1 }", Commit::Auto; "both agree")]
+fn when_offsets_are_committed(consumer: &str, commit: Commit) {
+    assert_eq!(with_profile(&format!("{{ consumer: {consumer} }}")).consumer.commit, commit);
+}
+
+#[test_case("{ commit: auto, enable.auto.commit: false }"; "auto and off")]
+#[test_case("{ commit: after_sync, enable.auto.commit: true }"; "after and on")]
+fn contradictions_about_commits(consumer: &str) {
+    assert!(read(&format!("{HEAD}profiles: {{ own: {{ consumer: {consumer} }} }}\n")).is_err());
+}
+
+#[test_case("brokers", &[9094, 9093], &[Listener::Replication, Listener::Controller]; "brokers")]
+#[test_case("clients", &[9092], &[Listener::Client]; "clients")]
+fn listeners_of_a_partition_by_default(from: &str, expected_ports: &[u16], expected: &[Listener]) {
+    let fault = with_fault(&format!("{{ at: 1s, for: 2s, partition: {{ isolate: controller, from: {from} }} }}"));
+    let FaultKind::Partition { isolate, ports, listeners, .. } = fault.kind else { panic!("{fault:?}") };
+    assert_eq!((isolate, ports.as_slice(), listeners.as_slice()), (Selector::Controller, expected_ports, expected));
+    assert_eq!((fault.at, fault.held), (Duration::from_secs(1), Some(Duration::from_secs(2))));
+}
+
+#[test_case("all", Selector::All)]
+#[test_case("controller", Selector::Controller)]
+#[test_case("{ broker: 2 }", Selector::Broker(2); "broker")]
+#[test_case("{ leader_of: 1 }", Selector::LeaderOf(1); "leader")]
+#[test_case("{ followers_of: 0 }", Selector::FollowersOf(0); "followers")]
+fn selectors(text: &str, selector: Selector) {
+    let fault = with_fault(&format!("{{ at: 0s, restart: {{ target: {text} }} }}"));
+    assert_eq!(fault.kind, FaultKind::Restart { target: selector, wait: RestartWait::InSync });
+    assert_eq!(fault.held, None);
+}
+
+#[test]
+fn faults_are_in_order_of_time() {
+    let text = format!(
+        "{HEAD}profiles: {{ own: {{}} }}\nfaults:\n- {{ at: 9s, for: 1s, kill: {{ target: all }} }}\n- {{ at: 1s, for: 8s, disk_fill: {{ target: all }} }}\n"
+    );
+    let times: Vec<_> = good(&text).faults.iter().map(|fault| fault.at.as_secs()).collect();
+    assert_eq!(times, [1, 9]);
+    let overlap = read(&text.replace("8s", "8s 1ms")).unwrap_err();
+    assert!(overlap.to_string().contains("sample.yaml:5:9: overlapping faults"), "{overlap}");
+}
+
+#[test]
+fn a_third_of_all_replicas_is_each_broker_s() {
+    let bytes = |topic: &str| {
+        let text = format!("{HEAD}profiles: {{ a: {{ topic: {topic} }}, b: {{ topic: {topic} }} }}\n");
+        schedule::bytes_per_broker(&good(&text))
+    };
+    // 100/s of 1 KiB for 5 s and 10 s, twice.
+    assert_eq!(bytes("{ replication_factor: 3 }"), 100 * 1024 * 15 * 2);
+    assert_eq!(bytes("{ replication_factor: 1 }"), 100 * 1024 * 15 * 2 / 3);
+}
+
+#[test]
+fn a_problem_found_later_finds_its_place_again() {
+    let own = with_profile("{ extends: baseline }");
+    let (key, _) = own.producer.options.iter().find(|(key, _)| key.value == "retry.backoff.ms").unwrap();
+    let problem = Problem::at_place("no such option", &key.at, "unknown to librdkafka");
+    assert_eq!(problem.place(), Some(&key.at));
+    let text = Problems::from(problem).render(false, 100);
+    assert!(text.contains("builtin:profiles/baseline:8:3"), "{text}");
+    assert!(text.contains("────────"), "the whole key is underlined: {text}");
+
+    let gone = Place { file: "/no/such/file.yaml".to_owned(), line: 3, column: 4 };
+    let text = Problems::from(Problem::at_place("no such option", &gone, "here")).render(false, 100);
+    assert!(text.contains("no such option (/no/such/file.yaml:3:4)"), "{text}");
+}
+
+#[test]
+fn problems_of_a_shared_layer_are_reported_once() {
+    let text = format!("{HEAD}topic: {{ partitions: 0 }}\nprofiles: {{ a: {{}}, b: {{}}, c: {{}} }}\n");
+    assert_eq!(read(&text).unwrap_err().0.len(), 1);
+}
+
+#[test]
+fn places_count_characters_from_one() {
+    let text = "a: é\nb: ü x\n".as_bytes().to_vec();
+    let source: Arc<Source> = Source::from_bytes("s".to_owned(), None, text).unwrap();
+    for (line, column, found) in [(1, 1, "a"), (1, 4, "é"), (2, 4, "ü"), (2, 6, "x")] {
+        let span = source.at_line(line, column);
+        assert_eq!(&source.text[span.offset..span.offset + span.len], found);
+        assert_eq!((span.place().line, span.place().column), (line, column));
+    }
+    // Outside of the text: the nearest there is, and no panic.
+    assert_eq!(source.at_line(99, 99).offset, source.text.len());
+}
+
+const SAMPLES: &[&str] = &[
+    include_str!("../../experiments/leader-partition.yaml"),
+    include_str!("../../experiments/rolling-restart.yaml"),
+    include_str!("../../tests/experiments/valid/every-fault.yaml"),
+    include_str!("../../tests/experiments/valid/anchors.yaml"),
+];
+
+/// What YAML, the shape or the values may stumble over.
+const SPLINTERS: &[&str] = &[
+    ">",
+    ">0",
+    "|",
+    "{",
+    "}",
+    "[",
+    "]",
+    "- ",
+    ": ",
+    "\n",
+    "\r",
+    "\t",
+    "\0",
+    "'",
+    "\"",
+    "#",
+    "*a",
+    "&a",
+    "!x ",
+    "<<: ",
+    "? ",
+    "---\n",
+    "...\n",
+    "~",
+    "null",
+    "true",
+    "-1",
+    "0",
+    "99999999999999999999",
+    "1e999",
+    ".nan",
+    "é",
+    "\u{feff}",
+    "\u{85}",
+    "\u{2028}",
+    "\u{10ffff}",
+    "%",
+    "@",
+    "`",
+    ", ",
+    "  ",
+    "s",
+    "M",
+    "all",
+    "broker: 9",
+    "\\",
+    "\u{1b}[31m",
+];
+
+/// One change: at a place, so many bytes taken out, a splinter put in.
+type Change = (prop::sample::Index, usize, prop::sample::Index);
+
+fn changed(sample: &str, changes: &[Change]) -> Vec<u8> {
+    let mut bytes = sample.as_bytes().to_vec();
+    for (at, taken, splinter) in changes {
+        let begin = at.index(bytes.len() + 1);
+        let end = (begin + taken).min(bytes.len());
+        bytes.splice(begin..end, splinter.get(SPLINTERS).bytes());
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_500))]
+
+    #[test]
+    fn no_text_makes_the_reader_panic(
+        sample in prop::sample::select(SAMPLES),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..12, any::<prop::sample::Index>()), 1..6),
+    ) {
+        let source = Source::from_bytes("s.yaml".to_owned(), None, changed(sample, &changes)).map_err(Problems::from);
+        match source.and_then(|source| validate::experiment(&source)) {
+            Ok(experiment) => {
+                let again = good(&experiment.resolved);
+                prop_assert_eq!(essence(&again), essence(&experiment));
+            }
+            Err(problems) => {
+                prop_assert!(!problems.0.is_empty());
+                let text = problems.render(false, 100);
+                prop_assert!(!text.contains('\u{1b}') && !text.contains('\0'), "{}", text);
+                prop_assert!(!problems.render(true, 40).is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn every_duration_and_size_reads_back(millis in 0_u64..86_400_000, bytes in any::<u64>()) {
+        let duration = Duration::from_millis(millis);
+        prop_assert_eq!(value::duration(&humantime::format_duration(duration).to_string()), Ok(duration));
+        prop_assert_eq!(value::size(&value::format_size(bytes)), Ok(bytes));
+    }
+}
