@@ -105,16 +105,21 @@ impl History {
             line,
             source,
         })?;
+        Self::of(events, torn).ok_or(JudgeError::NotARun {
+            path,
+            why: "its first line is not the start of a run".to_owned(),
+        })
+    }
+
+    /// What events tell; none if the first is not the start of a run.
+    pub(super) fn of(events: Vec<Event>, torn: bool) -> Option<Self> {
         let mut events = events.into_iter();
         let Some(Event {
             at,
             kind: EventKind::RunStarted { run, version, .. },
         }) = events.next()
         else {
-            return Err(JudgeError::NotARun {
-                path,
-                why: "its first line is not the start of a run".to_owned(),
-            });
+            return None;
         };
         let mut history = Self {
             run,
@@ -139,7 +144,7 @@ impl History {
         for event in events {
             history.add(event);
         }
-        Ok(history)
+        Some(history)
     }
 
     /// End of what is judged: tear-down is not.

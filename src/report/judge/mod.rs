@@ -172,8 +172,7 @@ fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcom
     let outcome = |(index, spec): (usize, &experiment::FaultSpec)| {
         let fault = history.faults.get(&index);
         FaultOutcome {
-            // As people count.
-            fault: index + 1,
+            fault: index,
             kind: spec.kind.name().to_owned(),
             brokers: fault.map(|f| f.brokers.clone()).unwrap_or_default(),
             same_for_all: fault.and_then(|f| f.same_for_all).unwrap_or(true),

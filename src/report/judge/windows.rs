@@ -80,3 +80,100 @@ fn affected(
     }
     known.then(|| affected.into_iter().collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use lossproof_ledger::clock::Stamp;
+    use lossproof_ledger::event::{Event, EventKind};
+    use test_case::test_case;
+
+    use super::*;
+
+    /// A run whose topic `t` has two partitions, with changes (ms, partition, leader, ISR).
+    fn run(changes: &[(u64, i32, i32, &[i32])]) -> History {
+        let event = |ms: u64, kind| Event {
+            at: Stamp {
+                boottime_ns: ms * 1_000_000,
+                utc: jiff::Timestamp::UNIX_EPOCH,
+            },
+            kind,
+        };
+        let mut events = vec![
+            event(
+                0,
+                EventKind::RunStarted {
+                    run: "r".to_owned(),
+                    experiment: "e".to_owned(),
+                    version: "0.1.0".to_owned(),
+                },
+            ),
+            event(
+                1,
+                EventKind::TopicCreated {
+                    profile: "p".to_owned(),
+                    topic: "t".to_owned(),
+                    partitions: 2,
+                },
+            ),
+        ];
+        events.extend(changes.iter().map(|(ms, partition, leader, isr)| {
+            event(
+                *ms,
+                EventKind::PartitionState {
+                    topic: "t".to_owned(),
+                    partition: *partition,
+                    leader: *leader,
+                    leader_epoch: 0,
+                    isr: isr.to_vec(),
+                },
+            )
+        }));
+        History::of(events, false).unwrap()
+    }
+
+    /// A window from 100 ms to 200 ms on broker 2.
+    fn affected_in(history: &History, selector: Selector) -> Option<Vec<i32>> {
+        let fault = FaultHistory {
+            brokers: vec![2],
+            ..FaultHistory::default()
+        };
+        let window = Window {
+            called_ns: 100_000_000,
+            healed_ns: Some(150_000_000),
+            recovered_ns: Some(200_000_000),
+            partitions: None,
+        };
+        affected(history, &history.topics["p"], &fault, selector, &window)
+    }
+
+    #[test_case(&[(10, 0, 2, &[1, 2, 3]), (10, 1, 3, &[1, 2, 3])], &[0]; "the one it leads")]
+    #[test_case(&[(10, 0, 2, &[1, 2]), (10, 1, 3, &[3]), (120, 0, 1, &[1])], &[0]; "the one it led when it began")]
+    #[test_case(&[(10, 0, 2, &[1, 2]), (10, 1, 3, &[3]), (90, 0, 1, &[1])], &[]; "not one it led before")]
+    #[test_case(&[(10, 0, 1, &[1, 2]), (10, 1, 3, &[3]), (120, 1, 2, &[2])], &[1]; "one it came to lead")]
+    #[test_case(&[(10, 0, 1, &[1, 2]), (10, 1, 3, &[3]), (220, 1, 2, &[2])], &[]; "not one it came to lead later")]
+    #[test_case(&[(10, 0, 1, &[1, 2])], &[1]; "one of which nothing is known")]
+    fn a_fault_affects_what_its_broker_leads(
+        changes: &[(u64, i32, i32, &[i32])],
+        expected: &[i32],
+    ) {
+        let history = run(changes);
+        assert_eq!(
+            affected_in(&history, Selector::LeaderOf(0)).as_deref(),
+            Some(expected)
+        );
+    }
+
+    #[test]
+    fn a_fault_of_followers_affects_what_they_hold_in_sync() {
+        let history = run(&[(10, 0, 1, &[1, 2]), (10, 1, 3, &[1, 3])]);
+        assert_eq!(
+            affected_in(&history, Selector::FollowersOf(0)),
+            Some(vec![0])
+        );
+    }
+
+    #[test]
+    fn without_any_record_of_leaders_all_partitions_count() {
+        assert_eq!(affected_in(&run(&[]), Selector::LeaderOf(0)), None);
+    }
+}

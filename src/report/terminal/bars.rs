@@ -20,6 +20,13 @@ pub(super) struct Bars {
     faults: IndexMap<usize, ProgressBar>,
 }
 
+/// However the run ends, the foot does not stay behind.
+impl Drop for Bars {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
 impl Bars {
     pub(super) fn new(target: ProgressDrawTarget) -> Self {
         Self {

@@ -151,6 +151,9 @@ impl Terminal {
 
     /// Shows how several experiments ended.
     pub fn summary(&mut self, experiments: &[Summary<'_>]) {
+        if let Some(bars) = &mut self.bars {
+            bars.clear();
+        }
         self.out.line("");
         self.out
             .line(&summary::table(experiments, self.style, self.width));
