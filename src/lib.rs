@@ -1,5 +1,10 @@
-//! lossproof: chaos testing for Apache Kafka that accounts for every message.
+//! lossproof as a library, for its own binary, tests and benchmarks.
 
 pub mod cli;
+pub mod cluster;
+pub mod exit;
 pub mod experiment;
+pub mod fault;
 pub mod report;
+pub mod runner;
+pub mod workload;

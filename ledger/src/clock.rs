@@ -23,9 +23,6 @@ impl Stamp {
     /// The present moment.
     #[must_use]
     pub fn now() -> Self {
-        Self {
-            boottime_ns: boottime_ns(),
-            utc: jiff::Timestamp::now(),
-        }
+        Self { boottime_ns: boottime_ns(), utc: jiff::Timestamp::now() }
     }
 }

@@ -21,10 +21,7 @@ impl Event {
     /// An event of this moment.
     #[must_use]
     pub fn now(kind: EventKind) -> Self {
-        Self {
-            at: Stamp::now(),
-            kind,
-        }
+        Self { at: Stamp::now(), kind }
     }
 }
 
@@ -241,6 +238,13 @@ pub enum EventKind {
         fault: usize,
         /// What heals it, one sentence.
         undo: String,
+    },
+    /// A fault that takes several steps has done one.
+    FaultStep {
+        /// Index of the fault.
+        fault: usize,
+        /// One sentence.
+        text: String,
     },
     /// A fault was applied. Its time is the interval from `called_at` to the event's own time, the proof.
     FaultInjected {

@@ -1,0 +1,45 @@
+# The few things one does with this project. `make` alone lists them.
+# KAFKA_IMAGE=apache/kafka:4.3.1 make test: the same on another Kafka.
+KAFKA_IMAGE ?= apache/kafka:3.9.2
+export KAFKA_IMAGE
+
+LOSSPROOF = target/release/lossproof
+
+.PHONY: help setup tools build demo check test nightly clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## get the Docker engine, the compose plugin and the images ready
+	@compose/setup.sh
+
+# First of all, and before anything that runs beside it: it may install a compiler.
+tools:
+	@compose/setup.sh tools
+
+build: tools ## build lossproof (release)
+	cargo build --release
+
+# Set-up waits for downloads while the Rust build computes: side by side.
+demo: tools ## cut a partition leader off from its peers, and count what is lost
+	@$(MAKE) --no-print-directory -j 2 setup build
+	$(LOSSPROOF) run experiments/leader-partition.yaml
+
+check: tools ## formatting and lints, without Docker
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+test: tools ## all checks and tests, also those on real brokers
+	@$(MAKE) --no-print-directory -j 2 setup check
+	cargo test --workspace
+
+nightly: tools ## the whole catalogue of experiments, five times
+	@$(MAKE) --no-print-directory -j 2 setup build
+	@for round in 1 2 3 4 5; do \
+		echo "round $$round of 5"; \
+		$(LOSSPROOF) run experiments/ || code=$$?; \
+	done; exit $${code:-0}
+
+clean: ## remove what lossproof left in Docker, and the Rust build
+	@if [ -x $(LOSSPROOF) ]; then $(LOSSPROOF) clean; fi
+	cargo clean

@@ -1,0 +1,202 @@
+//! `lossproof run`
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lossproof_ledger::event::{Event, EventKind, Phase};
+use lossproof_ledger::verdict::Verdict;
+use tokio::sync::mpsc;
+
+use super::{checked_experiments, fail, hint};
+use crate::cluster::sweep::Remains;
+use crate::exit::{Exit, Interrupted};
+use crate::experiment::Experiment;
+use crate::report::Report;
+use crate::report::judge::judge;
+use crate::report::terminal::{Output, Summary, Terminal};
+use crate::runner::stop::Stop;
+use crate::runner::{Defect, Kept, Options, Runner};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Experiment files, folders of them, or names of built-in experiments (see `lossproof list`).
+    ///
+    /// All are validated before the first starts. One cluster serves them all as long as it is as good as
+    /// new after each.
+    #[arg(required = true, value_name = "FILE|FOLDER|NAME")]
+    experiments: Vec<PathBuf>,
+    /// Where run directories go.
+    #[arg(long, value_name = "FOLDER", default_value = "runs")]
+    runs: PathBuf,
+    /// Image of the brokers.
+    #[arg(long, value_name = "IMAGE", env = "KAFKA_IMAGE", default_value = DEFAULT_IMAGE)]
+    kafka_image: String,
+    /// Leave the last cluster up for inspection, and tell how to reach and remove it.
+    #[arg(long)]
+    keep: bool,
+    /// How the run is shown.
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+const DEFAULT_IMAGE: &str = "apache/kafka:3.9.2";
+
+/// How one experiment ended.
+struct Outcome {
+    name: String,
+    exit: Exit,
+    report: Result<Report, String>,
+    run_dir: Option<PathBuf>,
+}
+
+/// Runs experiments and shows what they showed.
+pub async fn run(args: RunArgs) -> Exit {
+    let experiments = match checked_experiments(&args.experiments) {
+        Ok(experiments) => experiments,
+        Err(exit) => return exit,
+    };
+    let mut terminal = Terminal::new(args.output);
+    let (watchers, mut queue) = mpsc::unbounded_channel();
+    let options = Options { runs: args.runs, image: args.kafka_image, keep: args.keep };
+    let runner = async { Runner::new(options, Stop::on_signals()?, watchers).await };
+    let mut runner = match runner.await {
+        Ok(runner) => runner,
+        Err(error) => return fail(&error),
+    };
+    let mut outcomes = Vec::new();
+    let mut exit = Exit::Pass;
+    for experiment in &experiments {
+        let outcome = one(&mut runner, experiment, &mut terminal, &mut queue).await;
+        exit = exit.worse(outcome.exit);
+        let goes_on = !matches!(outcome.exit, Exit::Interrupted | Exit::Environment);
+        outcomes.push(outcome);
+        if !goes_on {
+            break;
+        }
+    }
+    if experiments.len() > 1 {
+        let summaries: Vec<Summary<'_>> = outcomes.iter().map(Outcome::summary).collect();
+        terminal.summary(&summaries);
+    }
+    exit.worse(end(runner, &mut terminal).await)
+}
+
+impl Outcome {
+    fn summary(&self) -> Summary<'_> {
+        Summary {
+            experiment: &self.name,
+            outcome: self.report.as_ref().map_err(String::as_str),
+            run_dir: self.run_dir.as_deref(),
+        }
+    }
+}
+
+/// One experiment: shows its events while it runs, then judges what it left.
+async fn one(
+    runner: &mut Runner,
+    experiment: &Experiment,
+    terminal: &mut Terminal,
+    queue: &mut mpsc::UnboundedReceiver<Event>,
+) -> Outcome {
+    let finished = {
+        let mut running = Box::pin(runner.run(experiment));
+        loop {
+            tokio::select! {
+                biased;
+                Some(event) = queue.recv() => terminal.event(&event),
+                finished = &mut running => break finished,
+            }
+        }
+    };
+    while let Ok(event) = queue.try_recv() {
+        terminal.event(&event);
+    }
+    let mut outcome =
+        Outcome { name: experiment.name.clone(), exit: Exit::Internal, report: Err(String::new()), run_dir: None };
+    let finished = match finished {
+        Ok(finished) => finished,
+        Err(error) => {
+            outcome.exit = fail(&error);
+            outcome.report = Err(if error.is::<Interrupted>() { "interrupted" } else { "not started" }.to_owned());
+            return outcome;
+        }
+    };
+    match judged(&finished.run_dir) {
+        Ok(report) => {
+            terminal.report(&report, &finished.run_dir);
+            outcome.exit = of_verdict(report.verdict);
+            outcome.report = Ok(report);
+        }
+        Err(error) => {
+            outcome.exit = fail(&error);
+            outcome.report = Err("no account".to_owned());
+        }
+    }
+    if finished.interrupted.is_some() {
+        outcome.exit = Exit::Interrupted;
+    } else if finished.error.as_ref().is_some_and(|error| error.is::<Defect>()) {
+        outcome.exit = Exit::Internal;
+    }
+    outcome.run_dir = Some(finished.run_dir);
+    outcome
+}
+
+/// Judges a run directory and keeps the report in it.
+fn judged(run_dir: &std::path::Path) -> Result<Report> {
+    let report = judge(run_dir)?;
+    report.store(run_dir).context("can't write report.json")?;
+    Ok(report)
+}
+
+/// The exit code of a verdict.
+pub(super) const fn of_verdict(verdict: Verdict) -> Exit {
+    match verdict {
+        Verdict::Pass => Exit::Pass,
+        Verdict::Fail => Exit::Fail,
+        Verdict::Inconclusive => Exit::Inconclusive,
+    }
+}
+
+/// Tears down, or tells what was kept.
+async fn end(runner: Runner, terminal: &mut Terminal) -> Exit {
+    terminal.event(&Event::now(EventKind::PhaseStarted { phase: Phase::TearDown, expected_ms: None }));
+    match runner.end().await {
+        Ok((kept, left)) => {
+            if let Some(kept) = kept {
+                tell_kept(&kept);
+            }
+            tell_left(&left)
+        }
+        Err(error) => {
+            fail(&error.context("the cluster may be up still; try `lossproof clean`"));
+            Exit::LeftBehind
+        }
+    }
+}
+
+fn tell_kept(kept: &Kept) {
+    println!("\nThe cluster is still up.");
+    println!("  reach it from this host   bootstrap.servers={}", kept.bootstrap);
+    if let Some(container) = kept.containers.first() {
+        println!("  Kafka's tools             docker exec {container} /opt/kafka/bin/kafka-topics.sh \\");
+        println!("                              --bootstrap-server {} --describe", kept.bootstrap);
+    }
+    println!("  brokers 1 to {}            docker logs {}", kept.containers.len(), kept.containers.join(" | "));
+    println!("  remove it                 lossproof clean --run {}", kept.session);
+}
+
+/// Exit code 5 where something could not be removed.
+pub(super) fn tell_left(left: &Remains) -> Exit {
+    if left.is_empty() {
+        return Exit::Pass;
+    }
+    for (kind, names) in [("container", &left.containers), ("network", &left.networks), ("volume", &left.volumes)] {
+        for name in names {
+            eprintln!("left behind: {kind} {name}");
+        }
+    }
+    hint("something else may hold these; look with `docker inspect`, then run `lossproof clean` again");
+    Exit::LeftBehind
+}

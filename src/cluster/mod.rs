@@ -1,0 +1,191 @@
+//! A running cluster: how it starts, where its brokers are, how it is asked, how it goes away.
+
+pub mod disks;
+pub mod engine;
+pub mod readiness;
+pub mod session;
+pub mod shell;
+mod start;
+pub mod sweep;
+pub mod wire;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use testcontainers::compose::DockerCompose;
+
+use crate::experiment::{ClusterSpec, HARNESS_PORT, Listener};
+use disks::Backing;
+use engine::Engine;
+use readiness::Address;
+use session::{Session, Subnet};
+use shell::NetShell;
+
+/// A cluster whose brokers were ready.
+pub struct Cluster {
+    /// The engine that it runs on.
+    pub engine: Engine,
+    /// Image of the brokers.
+    pub image: String,
+    /// What was asked for.
+    pub spec: ClusterSpec,
+    /// In order of their ids.
+    pub brokers: Vec<Broker>,
+    /// From `up` to ready.
+    pub boot: Duration,
+    /// How its disks are made.
+    pub backing: Backing,
+    session: Session,
+    compose: DockerCompose,
+    shells: tokio::sync::Mutex<HashMap<i32, NetShell>>,
+    _subnet: Subnet,
+}
+
+/// A broker and the container that holds its network namespace.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    /// `node.id`.
+    pub id: i32,
+    /// Its own container.
+    pub container: String,
+    /// The holder's container.
+    pub holder: String,
+    /// Fixed IPv4 address.
+    pub ip: String,
+}
+
+impl Broker {
+    /// Address of one of its listeners.
+    #[must_use]
+    pub fn address(&self, port: u16) -> String {
+        format!("{}:{port}", self.ip)
+    }
+}
+
+impl Cluster {
+    /// Id that all its containers, networks and volumes carry as label.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        &self.session.id
+    }
+
+    /// The broker of that id.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn broker(&self, id: i32) -> Result<&Broker> {
+        self.brokers.iter().find(|broker| broker.id == id).with_context(|| format!("there is no broker {id}"))
+    }
+
+    /// HARNESS addresses, by id.
+    #[must_use]
+    pub fn harness(&self) -> Vec<Address> {
+        self.brokers.iter().map(|broker| (broker.id, broker.address(HARNESS_PORT))).collect()
+    }
+
+    /// Bootstrap list of the harness's own clients.
+    #[must_use]
+    pub fn harness_bootstrap(&self) -> String {
+        self.bootstrap_on(HARNESS_PORT)
+    }
+
+    /// Bootstrap list of the clients under test.
+    #[must_use]
+    pub fn client_bootstrap(&self) -> String {
+        self.bootstrap_on(Listener::Client.port())
+    }
+
+    fn bootstrap_on(&self, port: u16) -> String {
+        let addresses: Vec<String> = self.brokers.iter().map(|broker| broker.address(port)).collect();
+        addresses.join(",")
+    }
+
+    /// Runs a line of shell in a broker's network namespace, by a shell that stays for the next line.
+    ///
+    /// # Errors
+    /// What the line printed, when it failed; or that the holder is gone.
+    pub async fn in_namespace(&self, broker: i32, line: &str) -> Result<String> {
+        let shell = {
+            let mut shells = self.shells.lock().await;
+            match shells.get(&broker) {
+                Some(shell) => shell.clone(),
+                None => {
+                    let shell = NetShell::open(&self.engine, &self.broker(broker)?.holder).await?;
+                    shells.insert(broker, shell.clone());
+                    shell
+                }
+            }
+        };
+        shell.run(line).await
+    }
+
+    /// What must be the same before another experiment may use this cluster: all brokers up and in
+    /// sync with nothing but internal topics, no network rule, the disks' free space back.
+    ///
+    /// # Errors
+    /// A sentence about what differs.
+    pub async fn is_as_new(&self) -> Result<()> {
+        readiness::settled(&self.harness(), Duration::from_secs(10)).await.context("not settled")?;
+        let (views, _) = readiness::views(&self.harness()).await;
+        for (id, view) in views {
+            if let Some(partition) = view.partitions.iter().find(|partition| !partition.topic.starts_with("__")) {
+                anyhow::bail!("topic {} is still there, as broker {id} sees it", partition.topic);
+            }
+        }
+        for broker in &self.brokers {
+            let rules = self.in_namespace(broker.id, "tc qdisc show dev eth0").await?;
+            anyhow::ensure!(!rules.contains("htb"), "broker {} has a network rule: {}", broker.id, rules.trim());
+            let free = self.free_bytes(broker.id).await?;
+            anyhow::ensure!(
+                free * 10 > self.spec.disk_bytes * 7,
+                "broker {} has {free} of {} bytes free",
+                broker.id,
+                self.spec.disk_bytes
+            );
+        }
+        Ok(())
+    }
+
+    /// Free bytes of a running broker's data volume.
+    ///
+    /// # Errors
+    /// When the broker does not run.
+    pub async fn free_bytes(&self, broker: i32) -> Result<u64> {
+        let container = &self.broker(broker)?.container;
+        // POSIX output, in units of 1024 bytes: busybox and coreutils agree on it.
+        let table = self.engine.exec(container, None, &["df", "-Pk", "/data"]).await?.success()?;
+        let free = table.lines().nth(1).and_then(|line| line.split_whitespace().nth(3));
+        let kib: u64 = free.with_context(|| format!("df said {table}"))?.parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// Stops and removes everything. Gives what could not be removed.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn tear_down(self) -> Result<sweep::Remains> {
+        // A killed broker goes at once, where `compose down` would wait for its orderly end.
+        futures_util::future::join_all(
+            self.brokers.iter().map(|broker| self.engine.kill(&broker.container, "SIGKILL")),
+        )
+        .await;
+        drop(self.shells);
+        if let Err(error) = self.compose.down().await {
+            tracing::warn!("compose down: {error}");
+        }
+        let left = sweep::sweep(&self.engine, &self.session.id).await?;
+        if left.is_empty() {
+            session::forget(&self.session.id);
+        }
+        Ok(left)
+    }
+
+    /// Leaves everything running and gives the session's id; `clean` removes it later.
+    #[must_use]
+    pub fn keep(self) -> String {
+        // Its Drop would run `compose down`.
+        std::mem::forget(self.compose);
+        self.session.id.clone()
+    }
+}

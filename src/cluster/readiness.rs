@@ -1,0 +1,220 @@
+//! Waiting for a state of the cluster, never for a time.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::wire::{NewTopic, View, Wire};
+
+const POLL_EVERY: Duration = Duration::from_millis(100);
+/// How long one broker may take over one question.
+const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const PROBE_TOPIC: &str = "lossproof-probe";
+
+/// What was seen when a wait ended without the state that it waited for.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("after {waited:?}: {seen}")]
+pub struct NotReached {
+    /// How long.
+    pub waited: Duration,
+    /// What was seen last, one sentence.
+    pub seen: String,
+    /// Brokers that did not answer, or did not see all others.
+    pub silent: Vec<i32>,
+}
+
+/// Id and HARNESS address of a broker.
+pub type Address = (i32, String);
+
+/// Waits until each broker sees all of them, and a probe topic over all is in sync and gone again.
+///
+/// # Errors
+/// `NotReached` with what was missing.
+pub async fn ready(addresses: &[Address], limit: Duration) -> Result<(), NotReached> {
+    let deadline = Instant::now() + limit;
+    settled(addresses, limit).await?;
+    let ids: Vec<i32> = addresses.iter().map(|(id, _)| *id).collect();
+    let probe = NewTopic {
+        name: PROBE_TOPIC.to_owned(),
+        assignment: (0..ids.len())
+            .map(|first| ids.iter().cycle().skip(first).take(ids.len()).copied().collect())
+            .collect(),
+        config: Vec::new(),
+    };
+    until(deadline, limit, async || {
+        match with_any(addresses, async |wire| wire.create_topic(&probe).await).await {
+            // An earlier try may have been answered late, and done its work.
+            Err(error) if !format!("{error:#}").contains("already exists") => {
+                Some(format!("the probe topic could not be created: {error:#}"))
+            }
+            _ => None,
+        }
+    })
+    .await?;
+    until(deadline, limit, async || probe_in_sync(addresses, ids.len()).await).await?;
+    with_any(addresses, async |wire| wire.delete_topic(PROBE_TOPIC).await).await.ok();
+    until(deadline, limit, async || match probe_in_sync(addresses, 0).await {
+        Some(state) => Some(format!("the probe topic stays: {state}")),
+        None => None,
+    })
+    .await
+}
+
+/// Looks until nothing is missing any more.
+async fn until(
+    deadline: Instant,
+    waited: Duration,
+    missing: impl AsyncFn() -> Option<String>,
+) -> Result<(), NotReached> {
+    while let Some(seen) = missing().await {
+        if Instant::now() >= deadline {
+            return Err(NotReached { waited, seen, silent: Vec::new() });
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+    Ok(())
+}
+
+async fn probe_in_sync(addresses: &[Address], partitions: usize) -> Option<String> {
+    let (views, silent) = views(addresses).await;
+    if let Some(id) = silent.first() {
+        return Some(format!("broker {id} does not answer"));
+    }
+    for (id, view) in views {
+        let probes: Vec<_> = view.partitions.iter().filter(|partition| partition.topic == PROBE_TOPIC).collect();
+        let sound = probes.iter().filter(|partition| partition.is_sound()).count();
+        if sound != partitions || probes.len() != partitions {
+            return Some(format!("broker {id} sees {sound} of {} partitions of the probe topic in sync", probes.len()));
+        }
+    }
+    None
+}
+
+/// Waits until each broker answers and sees all brokers, and each partition of each topic has a
+/// living leader and all its replicas in sync.
+///
+/// # Errors
+/// `NotReached` with what was missing.
+pub async fn settled(addresses: &[Address], limit: Duration) -> Result<(), NotReached> {
+    let started = Instant::now();
+    loop {
+        let (views, silent) = views(addresses).await;
+        let Some(seen) = unsettled(addresses, &views, &silent) else { return Ok(()) };
+        if started.elapsed() >= limit {
+            return Err(NotReached { waited: started.elapsed(), seen, silent });
+        }
+        tokio::time::sleep(POLL_EVERY).await;
+    }
+}
+
+/// What each broker that answers believes, and the ids of those that do not.
+pub async fn views(addresses: &[Address]) -> (Vec<(i32, View)>, Vec<i32>) {
+    let asked = addresses.iter().map(|(id, address)| async move {
+        let view = async { Wire::connect(address, ANSWER_LIMIT).await?.view(None).await }.await;
+        (*id, view)
+    });
+    let mut views = Vec::new();
+    let mut silent = Vec::new();
+    for (id, view) in futures_util::future::join_all(asked).await {
+        match view {
+            Ok(view) => views.push((id, view)),
+            Err(error) => {
+                tracing::debug!("broker {id} gives no metadata: {error:#}");
+                silent.push(id);
+            }
+        }
+    }
+    (views, silent)
+}
+
+/// Makes a request to the first broker that answers it.
+///
+/// # Errors
+/// The last broker's refusal.
+pub async fn with_any<T>(addresses: &[Address], request: impl AsyncFn(&mut Wire) -> Result<T>) -> Result<T> {
+    let mut last = anyhow::anyhow!("there is no broker to ask");
+    for (id, address) in addresses {
+        let answer = async { request(&mut Wire::connect(address, ANSWER_LIMIT).await?).await };
+        match answer.await {
+            Ok(value) => return Ok(value),
+            Err(error) => last = error.context(format!("broker {id}")),
+        }
+    }
+    Err(last)
+}
+
+/// The first thing that is not as it should be; none when the cluster has settled.
+fn unsettled(addresses: &[Address], views: &[(i32, View)], silent: &[i32]) -> Option<String> {
+    if !silent.is_empty() {
+        return Some(format!("{} not answering", list("broker", silent)));
+    }
+    let all: BTreeSet<i32> = addresses.iter().map(|(id, _)| *id).collect();
+    for (id, view) in views {
+        let missing: Vec<i32> = all.iter().filter(|other| !view.brokers.contains(other)).copied().collect();
+        if !missing.is_empty() {
+            return Some(format!("broker {id} does not see {}", list("broker", &missing)));
+        }
+        if let Some(partition) = view.partitions.iter().find(|partition| !partition.is_sound()) {
+            return Some(format!(
+                "{} partition {}: leader {}, in sync {:?} of {:?}, as broker {id} sees it",
+                partition.topic, partition.partition, partition.leader, partition.isr, partition.replicas
+            ));
+        }
+    }
+    None
+}
+
+fn list(noun: &str, ids: &[i32]) -> String {
+    let plural = if ids.len() == 1 { "" } else { "s" };
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!("{noun}{plural} {}", ids.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{PartitionView, View};
+    use super::{Address, unsettled};
+
+    fn addresses() -> Vec<Address> {
+        (1..=3).map(|id| (id, String::new())).collect()
+    }
+
+    fn view(brokers: &[i32], leader: i32, isr: &[i32]) -> View {
+        View {
+            brokers: brokers.to_vec(),
+            partitions: vec![PartitionView {
+                topic: "t".to_owned(),
+                partition: 0,
+                leader,
+                leader_epoch: 4,
+                replicas: vec![1, 2, 3],
+                isr: isr.to_vec(),
+            }],
+        }
+    }
+
+    #[test]
+    fn settled_means_all_answer_and_all_is_in_sync() {
+        let good = view(&[1, 2, 3], 2, &[1, 2, 3]);
+        let views = |third: View| vec![(1, good.clone()), (2, good.clone()), (3, third)];
+        assert_eq!(unsettled(&addresses(), &views(good.clone()), &[]), None);
+        let cases = [
+            (views(good.clone()), vec![2, 3], "brokers 2, 3 not answering"),
+            (views(view(&[1, 3], 2, &[1, 2, 3])), vec![], "broker 3 does not see broker 2"),
+            (
+                views(view(&[1, 2, 3], 2, &[2, 3])),
+                vec![],
+                "t partition 0: leader 2, in sync [2, 3] of [1, 2, 3], as broker 3 sees it",
+            ),
+            (
+                views(view(&[1, 2, 3], -1, &[1, 2, 3])),
+                vec![],
+                "t partition 0: leader -1, in sync [1, 2, 3] of [1, 2, 3], as broker 3 sees it",
+            ),
+        ];
+        for (views, silent, expected) in cases {
+            assert_eq!(unsettled(&addresses(), &views, &silent).as_deref(), Some(expected));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A shell that waits in a holder's network namespace, so that a rule takes effect in a millisecond.
+//!
+//! It is also the dead man's switch: when lossproof dies, its input ends, and it removes the root
+//! qdisc; when the connection hangs instead, it does the same after `SILENCE_LIMIT_S`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use futures_util::{Stream, StreamExt};
+use testcontainers::bollard;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{mpsc, oneshot};
+
+use bollard::container::LogOutput;
+use bollard::exec::{StartExecOptions, StartExecResults};
+use bollard::models::ExecConfig;
+
+use super::engine::Engine;
+
+/// Without a word from lossproof for so long, the shell takes it for dead.
+const SILENCE_LIMIT_S: u64 = 20;
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// Separates the output of commands; no tool prints it.
+const MARK: char = '\u{1}';
+
+/// A connection to such a shell.
+#[derive(Debug, Clone)]
+pub struct NetShell {
+    commands: mpsc::Sender<Command>,
+}
+
+#[derive(Debug)]
+struct Command {
+    line: String,
+    answer: oneshot::Sender<Result<String>>,
+}
+
+type Output = std::pin::Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+type Input = std::pin::Pin<Box<dyn AsyncWrite + Send>>;
+
+impl NetShell {
+    /// Opens one in a running container that has bash and tc.
+    ///
+    /// # Errors
+    /// When the container does not run.
+    pub async fn open(engine: &Engine, container: &str) -> Result<Self> {
+        let program = format!(
+            "trap 'tc qdisc del dev eth0 root 2>/dev/null' EXIT
+            while IFS= read -r -t {SILENCE_LIMIT_S} line; do
+              eval \"$line\" 2>&1 </dev/null
+              printf '{MARK}%s{MARK}\\n' $?
+            done"
+        );
+        let exec = engine
+            .api()
+            .create_exec(
+                container,
+                ExecConfig {
+                    attach_stdin: Some(true),
+                    attach_stdout: Some(true),
+                    cmd: Some(vec!["bash".to_owned(), "-c".to_owned(), program]),
+                    ..ExecConfig::default()
+                },
+            )
+            .await
+            .with_context(|| format!("no shell in {container}"))?;
+        let StartExecResults::Attached { output, input } =
+            engine.api().start_exec(&exec.id, None::<StartExecOptions>).await?
+        else {
+            bail!("the engine did not attach to the shell in {container}");
+        };
+        let (commands, queue) = mpsc::channel(8);
+        tokio::spawn(serve(queue, input, output));
+        Ok(Self { commands })
+    }
+
+    /// Runs one line of shell, and gives what it printed.
+    ///
+    /// # Errors
+    /// Its output, when it ends with another code than 0; or that the shell is gone.
+    pub async fn run(&self, line: &str) -> Result<String> {
+        debug_assert!(!line.contains('\n'), "one command is one line");
+        let (answer, answered) = oneshot::channel();
+        let command = Command { line: line.to_owned(), answer };
+        self.commands.send(command).await.ok().context("the shell in the network namespace is gone")?;
+        answered.await.context("the shell in the network namespace is gone")?
+    }
+}
+
+async fn serve(mut queue: mpsc::Receiver<Command>, mut input: Input, mut output: Output) {
+    let mut ping = tokio::time::interval(PING_EVERY);
+    loop {
+        tokio::select! {
+            command = queue.recv() => {
+                let Some(Command { line, answer }) = command else { return };
+                let result = exchange(&line, &mut input, &mut output).await;
+                let broken = result.as_ref().is_err_and(|error| error.is::<Gone>());
+                answer.send(result).ok();
+                if broken { return }
+            }
+            _ = ping.tick() => {
+                if exchange(":", &mut input, &mut output).await.is_err() { return }
+            }
+        }
+    }
+}
+
+/// The connection to the shell broke.
+#[derive(Debug, thiserror::Error)]
+#[error("the shell in the network namespace is gone")]
+struct Gone;
+
+async fn exchange(line: &str, input: &mut Input, output: &mut Output) -> Result<String> {
+    input.write_all(format!("{line}\n").as_bytes()).await.map_err(|_| Gone)?;
+    input.flush().await.map_err(|_| Gone)?;
+    let mut text = String::new();
+    while let Some(chunk) = output.next().await {
+        text.push_str(&String::from_utf8_lossy(&chunk.map_err(|_| Gone)?.into_bytes()));
+        if let Some((printed, code)) = answered(&text) {
+            return match code {
+                "0" => Ok(printed.to_owned()),
+                code => bail!("`{line}` ended with {code}: {}", printed.trim()),
+            };
+        }
+    }
+    Err(Gone.into())
+}
+
+/// What a command printed and its exit code, once the whole answer is there.
+fn answered(text: &str) -> Option<(&str, &str)> {
+    let (printed, rest) = text.split_once(MARK)?;
+    let (code, _) = rest.split_once(MARK)?;
+    Some((printed, code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answered;
+
+    #[test]
+    fn an_answer_is_complete_only_with_both_marks() {
+        assert_eq!(answered("dropped 3\n"), None);
+        assert_eq!(answered("dropped 3\n\u{1}"), None);
+        assert_eq!(answered("dropped 3\n\u{1}0\u{1}\n"), Some(("dropped 3\n", "0")));
+        assert_eq!(answered("\u{1}127\u{1}\n"), Some(("", "127")));
+    }
+}

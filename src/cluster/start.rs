@@ -1,0 +1,187 @@
+//! Starting a cluster: disks, subnet, compose, readiness.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rand::Rng;
+use testcontainers::compose::{DockerCompose, LocalComposeOptions};
+
+use super::disks::{self, SIDECAR_IMAGE};
+use super::engine::Engine;
+use super::readiness::{self, NotReached};
+use super::session::{Session, Subnet};
+use super::{Broker, Cluster};
+use crate::exit::EnvironmentProblem;
+use crate::experiment::ClusterSpec;
+
+/// The definition, as embedded; the same file works with `docker compose` by hand.
+const THREE_BROKERS: &str = include_str!("../../compose/three-brokers.yaml");
+const BROKER_IDS: [i32; 3] = [1, 2, 3];
+const READY_LIMIT: Duration = Duration::from_secs(90);
+const LOG_LINES: usize = 20;
+
+impl Cluster {
+    /// Starts a cluster and waits until it is ready. What was made is removed again when it fails.
+    ///
+    /// # Errors
+    /// An `EnvironmentProblem` where images or capabilities lack; otherwise what did not come up, with
+    /// the tail of its log.
+    pub async fn start(engine: Engine, image: &str, spec: &ClusterSpec, session: Session) -> Result<Self> {
+        for needed in [image, SIDECAR_IMAGE] {
+            if !engine.has_image(needed).await? {
+                let hint = format!("run `KAFKA_IMAGE={image} compose/setup.sh`, which pulls or builds it");
+                return Err(EnvironmentProblem::new(format!("there is no image {needed}"), hint).into());
+            }
+        }
+        let id = session.id.clone();
+        let started = Self::start_all(engine.clone(), image, spec, session).await;
+        if started.is_err() {
+            super::sweep::sweep(&engine, &id).await.ok();
+            super::session::forget(&id);
+        }
+        started
+    }
+
+    async fn start_all(engine: Engine, image: &str, spec: &ClusterSpec, session: Session) -> Result<Self> {
+        let backing = disks::create(&engine, &session.id, &BROKER_IDS, spec.disk_bytes).await.context("disks")?;
+        let subnet = Subnet::reserve(&engine).await?;
+        let mut compose = DockerCompose::with_local_client(LocalComposeOptions::new(&compose_files(&session, spec)?))
+            .with_project_name(session.project())
+            .with_wait(false)
+            .with_env_vars(environment(&session, &subnet, image));
+
+        let started = Instant::now();
+        compose.up().await.context("docker compose up")?;
+        let mut brokers = Vec::new();
+        for id in BROKER_IDS {
+            let container = |service: &str| {
+                let found = compose.service(service).with_context(|| format!("compose started no {service}"))?;
+                anyhow::Ok(found.id().to_owned())
+            };
+            brokers.push(Broker {
+                id,
+                container: container(&format!("kafka-{id}"))?,
+                holder: container(&format!("net-{id}"))?,
+                ip: format!("{}.{}", subnet.prefix, 10 + id),
+            });
+        }
+        let mut cluster = Self {
+            engine,
+            image: image.to_owned(),
+            spec: spec.clone(),
+            brokers,
+            boot: Duration::ZERO,
+            backing,
+            session,
+            compose,
+            shells: tokio::sync::Mutex::default(),
+            _subnet: subnet,
+        };
+        if let Err(reason) = cluster.brokers_ready().await {
+            return Err(cluster.boot_failure(&reason).await);
+        }
+        cluster.boot = started.elapsed();
+        Ok(cluster)
+    }
+
+    /// Waits for readiness, and gives up at once when a broker's process ends.
+    async fn brokers_ready(&self) -> Result<(), NotReached> {
+        let harness = self.harness();
+        let died = async {
+            loop {
+                for broker in &self.brokers {
+                    if let Ok(state) = self.engine.state(&broker.container).await
+                        && !state.running
+                    {
+                        return NotReached {
+                            waited: Duration::ZERO,
+                            seen: format!("broker {} ended with exit code {}", broker.id, state.exit_code),
+                            silent: vec![broker.id],
+                        };
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        tokio::select! {
+            ready = readiness::ready(&harness, READY_LIMIT) => ready,
+            reason = died => Err(reason),
+        }
+    }
+
+    async fn boot_failure(&self, reason: &NotReached) -> anyhow::Error {
+        let mut text = format!("the cluster did not become ready {reason}");
+        for broker in &self.brokers {
+            if reason.silent.is_empty() || reason.silent.contains(&broker.id) {
+                let tail = self.engine.log_tail(&broker.container, LOG_LINES).await;
+                text.push_str(&format!("\n\nlast lines of broker {}:\n{}", broker.id, tail.trim_end()));
+            }
+        }
+        EnvironmentProblem::new(text, "look for the first ERROR above; an option under `broker_config`, too little memory or a full disk are the usual causes").into()
+    }
+}
+
+/// The definition, and a second file for the experiment's broker options.
+fn compose_files(session: &Session, spec: &ClusterSpec) -> Result<Vec<PathBuf>> {
+    let folder = session.folder()?;
+    let mut files = vec![folder.join("three-brokers.yaml")];
+    std::fs::write(&files[0], THREE_BROKERS)?;
+    if !spec.broker_config.is_empty() {
+        let file = folder.join("broker-config.yaml");
+        std::fs::write(&file, overrides(&spec.broker_config)?)?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// A compose file that sets broker options in the image's own way: `a.b-c_d` as KAFKA_A_B___C__D.
+fn overrides(options: &[(String, String)]) -> Result<String> {
+    let environment: serde_json::Map<String, serde_json::Value> = options
+        .iter()
+        .map(|(name, value)| {
+            let name = name.replace('_', "__").replace('-', "___").replace('.', "_");
+            (format!("KAFKA_{}", name.to_uppercase()), value.clone().into())
+        })
+        .collect();
+    let services: serde_json::Map<String, serde_json::Value> = BROKER_IDS
+        .iter()
+        .map(|id| (format!("kafka-{id}"), serde_json::json!({ "environment": environment })))
+        .collect();
+    // JSON is YAML.
+    Ok(serde_json::to_string_pretty(&serde_json::json!({ "services": services }))?)
+}
+
+fn environment(session: &Session, subnet: &Subnet, image: &str) -> HashMap<String, String> {
+    // Kafka takes any 16 bytes in base64 for a cluster id; hex digits are base64 digits too.
+    let random: u64 = rand::rng().random();
+    let cluster_id = format!("lossproof{:013x}", random >> 12);
+    let values = [
+        ("LOSSPROOF_RUN", session.id.clone()),
+        ("LOSSPROOF_PROJECT", session.project()),
+        ("LOSSPROOF_SUBNET", subnet.prefix.clone()),
+        ("LOSSPROOF_CLUSTER_ID", cluster_id),
+        ("LOSSPROOF_SIDECAR_IMAGE", SIDECAR_IMAGE.to_owned()),
+        ("KAFKA_IMAGE", image.to_owned()),
+    ];
+    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overrides;
+
+    #[test]
+    fn broker_options_reach_every_broker_in_the_image_s_spelling() {
+        let options =
+            [("replica.lag.time.max.ms".to_owned(), "10000".to_owned()), ("a_b-c".to_owned(), "x".to_owned())];
+        let text = overrides(&options).unwrap();
+        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for broker in ["kafka-1", "kafka-2", "kafka-3"] {
+            let environment = &file["services"][broker]["environment"];
+            assert_eq!(environment["KAFKA_REPLICA_LAG_TIME_MAX_MS"], "10000");
+            assert_eq!(environment["KAFKA_A__B___C"], "x");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Faults: what breaks the cluster, one file a kind.
+//!
+//! The contract (each kind keeps it): the way back is known, and on disk, before anything is broken;
+//! `inject` returns what the world showed, so that a fault that did not bite is never taken for one
+//! that did; `Undo::heal` returns a proof too, and works from any half-way state.
+
+mod disk_fill;
+mod kill;
+mod partition;
+mod restart;
+mod selector;
+mod tc;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use lossproof_ledger::event::Proof;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::cluster::Cluster;
+use crate::experiment::{FaultKind, FaultSpec, Selector};
+
+pub use selector::{Target, resolve};
+
+/// Tells of a step of a fault that takes several.
+pub type Notes<'a> = &'a (dyn Fn(String) + Send + Sync);
+
+/// How to take a fault back. Data, so that it can be kept on disk before the fault is applied.
+#[must_use = "a fault that is not taken back outlives its window"]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// Start those of these brokers that do not run.
+    StartBrokers(Vec<i32>),
+    /// Remove the network rules of these brokers.
+    ClearRules(Vec<i32>),
+    /// Remove the filler from these brokers' disks, and start those that do not run.
+    FreeDisks(Vec<i32>),
+}
+
+/// The kind's name, as in the experiment file.
+#[must_use]
+pub const fn name(kind: &FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Kill { .. } => "kill",
+        FaultKind::Restart { .. } => "restart",
+        FaultKind::Partition { .. } => "partition",
+        FaultKind::DiskFill { .. } => "disk_fill",
+    }
+}
+
+/// Whom a fault hits.
+#[must_use]
+pub const fn selector(kind: &FaultKind) -> Selector {
+    match kind {
+        FaultKind::Kill { target } | FaultKind::Restart { target, .. } | FaultKind::DiskFill { target } => *target,
+        FaultKind::Partition { isolate, .. } => *isolate,
+    }
+}
+
+/// How a fault on these brokers will be taken back.
+pub fn undo(kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
+    match kind {
+        FaultKind::Kill { .. } | FaultKind::Restart { .. } => Undo::StartBrokers(target.brokers.clone()),
+        // Rules stand at both ends of a cut.
+        FaultKind::Partition { .. } => Undo::ClearRules(cluster.brokers.iter().map(|broker| broker.id).collect()),
+        FaultKind::DiskFill { .. } => Undo::FreeDisks(target.brokers.clone()),
+    }
+}
+
+/// How long a fault is held after its injection; none when it has ended by itself by then.
+#[must_use]
+pub const fn held(spec: &FaultSpec) -> Option<Duration> {
+    match spec.kind {
+        FaultKind::Restart { .. } => None,
+        _ => spec.held,
+    }
+}
+
+/// Applies a fault and returns what the world showed.
+///
+/// # Errors
+/// When the engine refuses; the fault may then be half applied, and its undo must run.
+pub async fn inject(spec: &FaultSpec, target: &Target, cluster: &Cluster, note: Notes<'_>) -> Result<Proof> {
+    match &spec.kind {
+        FaultKind::Kill { .. } => kill::inject(cluster, &target.brokers).await,
+        FaultKind::Restart { wait, .. } => {
+            restart::inject(cluster, &target.brokers, spec.held.unwrap_or_default(), *wait, note).await
+        }
+        FaultKind::Partition { ports, .. } => partition::inject(cluster, &target.brokers, ports).await,
+        FaultKind::DiskFill { .. } => disk_fill::inject(cluster, &target.brokers).await,
+    }
+}
+
+impl Undo {
+    /// One sentence for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::StartBrokers(brokers) => format!("start {}", brokers_of(brokers)),
+            Self::ClearRules(brokers) => format!("remove the network rules of {}", brokers_of(brokers)),
+            Self::FreeDisks(brokers) => {
+                format!("remove the filler from the disk of {} and start it", brokers_of(brokers))
+            }
+        }
+    }
+
+    /// Takes the fault back and returns what the world showed. May be repeated.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn heal(&self, cluster: &Cluster) -> Result<Proof> {
+        match self {
+            Self::StartBrokers(brokers) => kill::heal(cluster, brokers).await,
+            Self::ClearRules(brokers) => partition::heal(cluster, brokers).await,
+            Self::FreeDisks(brokers) => disk_fill::heal(cluster, brokers).await,
+        }
+    }
+}
+
+/// `broker 2`, `brokers 1, 3`.
+fn brokers_of(ids: &[i32]) -> String {
+    let plural = if ids.len() == 1 { "" } else { "s" };
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    format!("broker{plural} {}", ids.join(", "))
+}
+
+/// Collects what was found of several brokers into one proof, which holds only if every finding does.
+#[derive(Debug, Default)]
+struct Findings {
+    failed: bool,
+    sentences: Vec<String>,
+    evidence: Map<String, Value>,
+}
+
+impl Findings {
+    fn add(&mut self, broker: i32, holds: bool, sentence: String, evidence: Value) {
+        self.failed |= !holds;
+        self.sentences.push(sentence);
+        self.evidence.insert(format!("broker_{broker}"), evidence);
+    }
+
+    /// Without a single finding nothing is proven.
+    fn proof(self) -> Proof {
+        Proof {
+            holds: !self.failed && !self.sentences.is_empty(),
+            summary: self.sentences.join("; "),
+            evidence: self.evidence,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Findings;
+
+    #[test]
+    fn a_proof_holds_only_if_every_finding_does() {
+        assert!(!Findings::default().proof().holds, "no finding proves nothing");
+        let mut good = Findings::default();
+        good.add(1, true, "a".to_owned(), 1.into());
+        assert!(good.proof().holds);
+        let mut mixed = Findings::default();
+        mixed.add(1, true, "a".to_owned(), 1.into());
+        mixed.add(2, false, "b".to_owned(), 2.into());
+        let proof = mixed.proof();
+        assert!(!proof.holds);
+        assert_eq!(proof.summary, "a; b");
+    }
+}

@@ -1,0 +1,95 @@
+//! Which brokers a selector means, asked at the moment when the fault fires.
+
+use anyhow::{Context, Result};
+
+use crate::cluster::Cluster;
+use crate::cluster::readiness::with_any;
+use crate::experiment::Selector;
+
+/// What a selector was resolved to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Broker ids; may be empty, and then there is nothing to hit.
+    pub brokers: Vec<i32>,
+    /// What the choice was based on, one sentence.
+    pub basis: String,
+    /// Whether each profile's topic gives the same answer. Otherwise the profiles are not hit alike.
+    pub same_for_all: bool,
+}
+
+/// Resolves a selector for the profiles' topics.
+///
+/// # Errors
+/// When no broker answers.
+pub async fn resolve(cluster: &Cluster, selector: Selector, topics: &[String]) -> Result<Target> {
+    let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, basis, same_for_all: true };
+    Ok(match selector {
+        Selector::Broker(id) => fixed(vec![id], "named by the experiment".to_owned()),
+        Selector::All => {
+            fixed(cluster.brokers.iter().map(|broker| broker.id).collect(), "all brokers, by id".to_owned())
+        }
+        Selector::Controller => {
+            let id = with_any(&cluster.harness(), async |wire| wire.active_controller().await).await?;
+            fixed(vec![id], format!("DescribeQuorum names {id} as the active controller"))
+        }
+        Selector::LeaderOf(partition) => {
+            by_partition(cluster, topics, partition, "leader", |leader, _| vec![leader]).await?
+        }
+        Selector::FollowersOf(partition) => {
+            by_partition(cluster, topics, partition, "followers", |leader, replicas| {
+                replicas.iter().copied().filter(|&id| id != leader).collect()
+            })
+            .await?
+        }
+    })
+}
+
+async fn by_partition(
+    cluster: &Cluster,
+    topics: &[String],
+    partition: i32,
+    what: &str,
+    choose: impl Fn(i32, &[i32]) -> Vec<i32>,
+) -> Result<Target> {
+    let view = with_any(&cluster.harness(), async |wire| wire.view(Some(topics)).await).await?;
+    let mut choices = Vec::new();
+    for topic in topics {
+        let found = view
+            .partitions
+            .iter()
+            .find(|candidate| candidate.topic == *topic && candidate.partition == partition)
+            .with_context(|| format!("topic {topic} has no partition {partition}"))?;
+        let brokers = choose(found.leader, &found.replicas).into_iter().filter(|&id| id >= 0).collect();
+        choices.push((topic, brokers));
+    }
+    Ok(agree(&choices, partition, what))
+}
+
+/// One target for all topics: the first one's, with a word on whether the others agree.
+fn agree(choices: &[(&String, Vec<i32>)], partition: i32, what: &str) -> Target {
+    let brokers = choices.first().map(|(_, brokers)| brokers.clone()).unwrap_or_default();
+    let same_for_all = choices.iter().all(|(_, other)| *other == brokers);
+    let basis = if same_for_all {
+        format!("Metadata: {what} of partition {partition} of every profile's topic: {brokers:?}")
+    } else {
+        let each: Vec<String> = choices.iter().map(|(topic, brokers)| format!("{topic} {brokers:?}")).collect();
+        format!("Metadata: {what} of partition {partition} differ: {}", each.join(", "))
+    };
+    Target { brokers, basis, same_for_all }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::agree;
+
+    #[test]
+    fn topics_that_disagree_are_told() {
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        assert!(agree(&[(&a, vec![1]), (&b, vec![1])], 0, "leader").same_for_all);
+        let split = agree(&[(&a, vec![1]), (&b, vec![2])], 0, "leader");
+        assert!(!split.same_for_all);
+        assert_eq!(split.brokers, [1]);
+        assert_eq!(split.basis, "Metadata: leader of partition 0 differ: a [1], b [2]");
+        assert!(agree(&[(&a, vec![])], 0, "leader").brokers.is_empty());
+    }
+}

@@ -1,0 +1,257 @@
+//! One experiment on a running cluster: the lifecycle from the topics to the stored evidence.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use lossproof_ledger::event::{EventKind, Phase};
+use tokio::time::{Instant, sleep};
+
+use super::clients::Clients;
+use super::recorder::Recorder;
+use super::schedule::{self, Active};
+use super::{audit, fence, observe, position, topics};
+use crate::cluster::readiness::{settled, with_any};
+use crate::cluster::Cluster;
+use crate::experiment::{Experiment, Profile};
+
+/// How long clients may take to connect, join their groups and see a first message through.
+const CLIENT_START_LIMIT: Duration = Duration::from_secs(60);
+const TOPIC_LIMIT: Duration = Duration::from_secs(30);
+const FENCE_LIMIT: Duration = Duration::from_secs(30);
+/// How long consumers may take to come from where they are to the fence.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
+const AUDIT_LIMIT: Duration = Duration::from_secs(60);
+/// How often the audit of a partition is tried when its leader changed meanwhile.
+const AUDIT_PASSES: u16 = 3;
+
+/// What one experiment works with.
+pub struct Stage<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Its run directory.
+    pub run_dir: &'a Path,
+    /// Number that its payloads carry.
+    pub run: u64,
+    /// Where events go.
+    pub recorder: &'a Arc<Recorder>,
+    /// Faults that are applied.
+    pub active: &'a Active,
+}
+
+impl Stage<'_> {
+    fn topic(&self, profile: &Profile) -> String {
+        topics::topic_name(&self.experiment.name, &profile.name)
+    }
+
+    fn topics(&self) -> Vec<String> {
+        self.experiment.profiles.iter().map(|profile| self.topic(profile)).collect()
+    }
+
+    fn phase(&self, phase: Phase, expected: Option<Duration>) -> Result<()> {
+        let expected_ms = expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        self.recorder.emit(EventKind::PhaseStarted { phase, expected_ms })
+    }
+
+    /// Runs the experiment to the end of its audit. Faults that are still applied when this ends early are in
+    /// `active`; clients die with the future.
+    ///
+    /// # Errors
+    /// When the cluster, the engine or this host does not do what an experiment needs at all.
+    pub async fn run(&self) -> Result<()> {
+        let workload = &self.experiment.workload;
+        topics::create(self.cluster, self.experiment).await?;
+        settled(&self.cluster.harness(), TOPIC_LIMIT).await.context("the new topics are not in sync")?;
+        for profile in &self.experiment.profiles {
+            self.recorder.emit(EventKind::TopicCreated {
+                profile: profile.name.clone(),
+                topic: self.topic(profile),
+                partitions: profile.topic.partitions,
+            })?;
+        }
+        let observers = [
+            tokio::spawn(observe::partitions(self.cluster.harness(), self.topics(), Arc::clone(self.recorder))),
+            tokio::spawn(observe::host_load(Arc::clone(self.recorder))),
+        ];
+        let _watching = AbortOnDrop(observers);
+
+        let groups = topics::group_ids(self.experiment, self.run);
+        let mut clients = Clients::start(self, &groups).await?;
+        clients.ready(CLIENT_START_LIMIT).await?;
+
+        self.phase(Phase::WarmUp, Some(workload.warm_up))?;
+        sleep(workload.warm_up).await;
+        clients.flowing(CLIENT_START_LIMIT).await?;
+
+        let zero = Instant::now();
+        self.phase(Phase::Faults, planned(self.experiment))?;
+        schedule::run(self.cluster, &self.experiment.faults, &self.topics(), zero, self.active, self.recorder).await?;
+
+        self.phase(Phase::AfterRecovery, Some(workload.after_recovery))?;
+        sleep(workload.after_recovery).await;
+
+        self.phase(Phase::Drain, None)?;
+        clients.end_producers().await?;
+        let fences = self.fences().await?;
+        clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
+        let at_fence = clients.end_consumers().await?;
+        self.positions(&groups, &fences, at_fence).await?;
+
+        self.phase(Phase::Audit, None)?;
+        self.audit(&fences).await
+    }
+
+    /// Freezes each topic and writes its fences, by profile and partition.
+    async fn fences(&self) -> Result<Vec<BTreeMap<i32, i64>>> {
+        let mut all = Vec::new();
+        for profile in &self.experiment.profiles {
+            let topic = self.topic(profile);
+            match topics::freeze(self.cluster, &topic).await {
+                Ok(()) => self.recorder.emit(EventKind::TopicFrozen { topic: topic.clone() })?,
+                Err(error) => self.recorder.emit(EventKind::Warning { text: format!("{error:#}") })?,
+            }
+            let written =
+                fence::write(&self.cluster.harness_bootstrap(), &topic, profile.topic.partitions, FENCE_LIMIT).await?;
+            let mut fences = BTreeMap::new();
+            for (partition, fence) in (0..).zip(written) {
+                match fence {
+                    Ok(offset) => {
+                        fences.insert(partition, offset);
+                        let profile = profile.name.clone();
+                        self.recorder.emit(EventKind::FenceWritten { profile, partition, offset })?;
+                    }
+                    Err(error) => self.recorder.emit(EventKind::Warning { text: format!("{topic}: {error:#}") })?,
+                }
+            }
+            all.push(fences);
+        }
+        Ok(all)
+    }
+
+    async fn positions(
+        &self,
+        groups: &[String],
+        fences: &[BTreeMap<i32, i64>],
+        at_fence: Vec<Vec<i32>>,
+    ) -> Result<()> {
+        for (((profile, group), fences), seen) in self.experiment.profiles.iter().zip(groups).zip(fences).zip(at_fence) {
+            let reset = profile.consumer.options.iter().rfind(|(name, _)| name.value == "auto.offset.reset");
+            let question = position::Group {
+                bootstrap: self.cluster.harness_bootstrap(),
+                group: group.clone(),
+                topic: self.topic(profile),
+                partitions: profile.topic.partitions,
+                reset: reset.map(|(_, value)| value.clone()),
+                at_fence: fences.iter().filter(|(partition, _)| seen.contains(partition)).map(|(&p, &o)| (p, o)).collect(),
+            };
+            let answer = tokio::task::spawn_blocking(move || position::positions(&question, FENCE_LIMIT)).await?;
+            match answer {
+                Ok(positions) => {
+                    for (partition, (position, source)) in positions {
+                        let profile = profile.name.clone();
+                        self.recorder.emit(EventKind::GroupPosition { profile, partition, position, source })?;
+                    }
+                }
+                Err(error) => {
+                    let text = format!("where the group of {} stands can't be told: {error:#}", profile.name);
+                    self.recorder.emit(EventKind::Warning { text })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn audit(&self, fences: &[BTreeMap<i32, i64>]) -> Result<()> {
+        let audits = self.experiment.profiles.iter().zip(fences).map(|(profile, fences)| self.audit_one(profile, fences));
+        futures_util::future::try_join_all(audits).await?;
+        Ok(())
+    }
+
+    async fn audit_one(&self, profile: &Profile, fences: &BTreeMap<i32, i64>) -> Result<()> {
+        let plan = audit::Plan {
+            bootstrap: self.cluster.harness_bootstrap(),
+            run: self.run,
+            profile: profile.name.clone(),
+            topic: self.topic(profile),
+            fences: fences.clone(),
+            journals: self.run_dir.join("journal"),
+            deadline: std::time::Instant::now() + AUDIT_LIMIT,
+        };
+        let mut auditor = audit::Auditor::new(plan)?;
+        let mut open: Vec<i32> = fences.keys().copied().collect();
+        for partition in (0..profile.topic.partitions).filter(|partition| !fences.contains_key(partition)) {
+            self.audited(profile, partition, 0, 0, Some("no fence could be written".to_owned()))?;
+        }
+        for pass in 0..AUDIT_PASSES {
+            let before = self.leader_epochs(profile).await?;
+            let partitions = open.clone();
+            let read;
+            (auditor, read) = tokio::task::spawn_blocking(move || {
+                let read = auditor.read(&partitions, pass);
+                (auditor, read)
+            })
+            .await?;
+            let after = self.leader_epochs(profile).await?;
+            let last = pass + 1 == AUDIT_PASSES;
+            let mut again = Vec::new();
+            for (partition, result) in read? {
+                let moved = before.get(&partition) != after.get(&partition);
+                let why = result.failure.or_else(|| {
+                    moved.then(|| {
+                        format!("its leader epoch changed from {:?} to {:?}", before.get(&partition), after.get(&partition))
+                    })
+                });
+                if why.is_some() && !last {
+                    again.push(partition);
+                } else {
+                    self.audited(profile, partition, result.log_start, pass, why)?;
+                }
+            }
+            open = again;
+            if open.is_empty() {
+                break;
+            }
+        }
+        auditor.seal()
+    }
+
+    fn audited(&self, profile: &Profile, partition: i32, log_start: i64, attempt: u16, why: Option<String>) -> Result<()> {
+        self.recorder.emit(EventKind::PartitionAudited {
+            profile: profile.name.clone(),
+            partition,
+            complete: why.is_none(),
+            log_start,
+            attempt,
+            why,
+        })
+    }
+
+    async fn leader_epochs(&self, profile: &Profile) -> Result<BTreeMap<i32, i32>> {
+        let topic = [self.topic(profile)];
+        let view = with_any(&self.cluster.harness(), async |wire| wire.view(Some(&topic)).await).await?;
+        if view.partitions.is_empty() {
+            bail!("topic {} is gone", topic[0]);
+        }
+        Ok(view.partitions.into_iter().map(|state| (state.partition, state.leader_epoch)).collect())
+    }
+}
+
+/// From the schedule's zero to the last planned heal; none when there is nothing to plan by.
+fn planned(experiment: &Experiment) -> Option<Duration> {
+    experiment.faults.iter().map(|fault| fault.at + crate::fault::held(fault).unwrap_or_default()).max()
+}
+
+/// Observers end with the experiment, however that ends.
+struct AbortOnDrop<const N: usize>([tokio::task::JoinHandle<Result<()>>; N]);
+
+impl<const N: usize> Drop for AbortOnDrop<N> {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}

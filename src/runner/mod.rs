@@ -1,0 +1,285 @@
+//! The lifecycle: provision, warm up, inject, heal, recover, drain, audit, tear down. Emits events and
+//! leaves run directories; judges nothing and prints nothing.
+
+mod audit;
+mod clients;
+mod experiment;
+mod fence;
+mod observe;
+mod position;
+pub mod recorder;
+mod run_dir;
+mod schedule;
+pub mod stop;
+mod topics;
+
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use futures_util::FutureExt;
+use lossproof_ledger::event::{Event, EventKind, Phase};
+use tokio::sync::mpsc;
+
+use crate::cluster::Cluster;
+use crate::cluster::engine::Engine;
+use crate::cluster::session::Session;
+use crate::cluster::sweep::Remains;
+use crate::experiment::Experiment;
+use experiment::Stage;
+use recorder::Recorder;
+use run_dir::RunDir;
+use schedule::Active;
+use stop::Stop;
+
+/// How runs are made.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Folder that gets a directory for each run.
+    pub runs: PathBuf,
+    /// Image of the brokers.
+    pub image: String,
+    /// Leave the last cluster up.
+    pub keep: bool,
+}
+
+/// How an experiment's time on the cluster ended; what it showed is judged from its directory.
+#[derive(Debug)]
+pub struct Finished {
+    /// Where its evidence is.
+    pub run_dir: PathBuf,
+    /// The signal that stopped it.
+    pub interrupted: Option<&'static str>,
+    /// What made it end early, other than a signal.
+    pub error: Option<anyhow::Error>,
+}
+
+/// A cluster that was left up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Session id, for `clean`.
+    pub session: String,
+    /// Bootstrap list for clients on this host.
+    pub bootstrap: String,
+    /// The brokers' containers.
+    pub containers: Vec<String>,
+}
+
+/// Runs experiments one after another, on one cluster as long as that is sound.
+pub struct Runner {
+    engine: Engine,
+    options: Options,
+    stop: Stop,
+    watchers: mpsc::UnboundedSender<Event>,
+    cluster: Option<Cluster>,
+    left: Remains,
+}
+
+impl Runner {
+    /// Connects to the engine. Every event goes to `watchers`.
+    ///
+    /// # Errors
+    /// An `EnvironmentProblem` when no engine answers.
+    pub async fn new(options: Options, stop: Stop, watchers: mpsc::UnboundedSender<Event>) -> Result<Self> {
+        let engine = Engine::connect().await?;
+        Ok(Self { engine, options, stop, watchers, cluster: None, left: Remains::default() })
+    }
+
+    /// Runs one experiment and leaves its directory.
+    ///
+    /// # Errors
+    /// When no cluster can be started, or no directory written; then there is nothing to judge.
+    pub async fn run(&mut self, experiment: &Experiment) -> Result<Finished> {
+        let run_dir = RunDir::create(&self.options.runs, experiment)?;
+        let recorder = Arc::new(Recorder::create(&run_dir.path, self.watchers.clone())?);
+        recorder.emit(EventKind::RunStarted {
+            run: run_dir.id.clone(),
+            experiment: experiment.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        })?;
+        recorder.emit(EventKind::PhaseStarted { phase: Phase::Provision, expected_ms: None })?;
+        let cluster = match self.cluster_for(experiment, &recorder).await {
+            Ok(cluster) => cluster,
+            Err(error) => {
+                let by = self.stop.reason().map_or_else(|| format!("{error:#}"), ToOwned::to_owned);
+                recorder.emit(EventKind::Interrupted { by })?;
+                return Err(error);
+            }
+        };
+        run_dir.write_environment(&self.engine, &cluster).await?;
+
+        let active = Active::default();
+        let stage = Stage {
+            cluster: &cluster,
+            experiment,
+            run_dir: &run_dir.path,
+            run: run_dir.number,
+            recorder: &recorder,
+            active: &active,
+        };
+        let outcome = self.limited(&stage).await;
+        let finished = self.close(&stage, outcome).await?;
+        run_dir.save_broker_logs(&cluster).await;
+        let sound = finished.error.is_none() && finished.interrupted.is_none();
+        if self.options.keep {
+            self.cluster = Some(cluster);
+        } else if sound && topics::delete(&cluster, experiment).await.is_ok() {
+            self.cluster = Some(cluster);
+        } else {
+            self.remove(cluster).await?;
+        }
+        Ok(Finished { run_dir: run_dir.path, ..finished })
+    }
+
+    /// The experiment, until its end, a signal, its time limit, or a panic.
+    async fn limited(&self, stage: &Stage<'_>) -> Outcome {
+        let limit = stage.experiment.workload.max;
+        tokio::select! {
+            biased;
+            signal = self.stop.asked() => Outcome::Signal(signal),
+            result = AssertUnwindSafe(stage.run()).catch_unwind() => match result {
+                Ok(Ok(())) => Outcome::Complete,
+                Ok(Err(error)) => Outcome::Error(error),
+                Err(panic) => Outcome::Error(Defect(panic_text(&*panic)).into()),
+            },
+            () = tokio::time::sleep(limit + PROVISION_ALLOWANCE) => Outcome::TimeLimit(limit),
+        }
+    }
+
+    /// Heals what is still broken and ends the run's record.
+    async fn close(&self, stage: &Stage<'_>, outcome: Outcome) -> Result<Finished> {
+        let recorder = stage.recorder;
+        let mut finished = Finished { run_dir: PathBuf::new(), interrupted: None, error: None };
+        match outcome {
+            Outcome::Complete => {}
+            Outcome::Signal(signal) => {
+                recorder.emit(EventKind::Interrupted { by: signal.to_owned() })?;
+                finished.interrupted = Some(signal);
+            }
+            Outcome::TimeLimit(limit) => {
+                let by = format!("its time limit (`max: {}`)", humantime::format_duration(limit));
+                recorder.emit(EventKind::Interrupted { by })?;
+            }
+            Outcome::Error(error) => {
+                recorder.emit(EventKind::Interrupted { by: format!("{error:#}") })?;
+                finished.error = Some(error);
+            }
+        }
+        if let Err(error) = stage.active.heal_all(stage.cluster, recorder).await {
+            recorder.emit(EventKind::Warning { text: format!("healing: {error:#}") })?;
+        }
+        recorder.emit(EventKind::RunEnded)?;
+        Ok(finished)
+    }
+
+    /// The cluster of the experiment before, if it is what this one needs and as good as new; otherwise a new one.
+    async fn cluster_for(&mut self, experiment: &Experiment, recorder: &Recorder) -> Result<Cluster> {
+        if let Some(cluster) = self.cluster.take() {
+            let fit = if cluster.spec == experiment.cluster && cluster.image == self.options.image {
+                cluster.is_as_new().await
+            } else {
+                Err(anyhow::anyhow!("this experiment needs another configuration"))
+            };
+            match fit {
+                Ok(()) => {
+                    self.ready(&cluster, recorder, None)?;
+                    return Ok(cluster);
+                }
+                Err(reason) => {
+                    let text = format!("the cluster is replaced: {reason:#}");
+                    recorder.emit(EventKind::Warning { text })?;
+                    self.remove(cluster).await?;
+                }
+            }
+        }
+        let session = Session::begin()?;
+        let id = session.id.clone();
+        let starting = Cluster::start(self.engine.clone(), &self.options.image, &experiment.cluster, session);
+        tokio::select! {
+            biased;
+            signal = self.stop.asked() => {
+                // The dropped start may have left anything.
+                self.sweep(&id).await?;
+                Err(crate::exit::Interrupted(signal.to_owned()).into())
+            }
+            cluster = starting => {
+                let cluster = cluster?;
+                self.ready(&cluster, recorder, Some(cluster.boot))?;
+                Ok(cluster)
+            }
+        }
+    }
+
+    fn ready(&self, cluster: &Cluster, recorder: &Recorder, boot: Option<Duration>) -> Result<()> {
+        recorder.emit(EventKind::ClusterReady {
+            image: cluster.image.clone(),
+            boot_ms: boot.map(|boot| u64::try_from(boot.as_millis()).unwrap_or(u64::MAX)),
+            brokers: cluster.harness().into_iter().map(|(_, address)| address).collect(),
+        })
+    }
+
+    async fn remove(&mut self, cluster: Cluster) -> Result<()> {
+        let left = cluster.tear_down().await.context("tear-down")?;
+        self.note_left(left);
+        Ok(())
+    }
+
+    async fn sweep(&mut self, session: &str) -> Result<()> {
+        let left = crate::cluster::sweep::sweep(&self.engine, session).await?;
+        if left.is_empty() {
+            crate::cluster::session::forget(session);
+        }
+        self.note_left(left);
+        Ok(())
+    }
+
+    fn note_left(&mut self, left: Remains) {
+        self.left.containers.extend(left.containers);
+        self.left.networks.extend(left.networks);
+        self.left.volumes.extend(left.volumes);
+    }
+
+    /// Removes the last cluster, or leaves it up where that was asked for. Gives what was left up, and
+    /// what could not be removed.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn end(mut self) -> Result<(Option<Kept>, Remains)> {
+        let mut kept = None;
+        if let Some(cluster) = self.cluster.take() {
+            if self.options.keep {
+                let bootstrap = cluster.client_bootstrap();
+                let containers = cluster.brokers.iter().map(|broker| broker.container[..12].to_owned()).collect();
+                kept = Some(Kept { bootstrap, containers, session: cluster.keep() });
+            } else {
+                self.remove(cluster).await?;
+            }
+        }
+        Ok((kept, self.left))
+    }
+}
+
+/// `max` counts from warm-up; topics and clients before it have limits of their own that add up to this.
+const PROVISION_ALLOWANCE: Duration = Duration::from_secs(90);
+
+/// A panic: lossproof itself is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("a defect of lossproof: {0}")]
+pub struct Defect(String);
+
+enum Outcome {
+    Complete,
+    Signal(&'static str),
+    TimeLimit(Duration),
+    Error(anyhow::Error),
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,81 @@
+//! Where a group stands in each partition when the drain ends, and how that is known.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use lossproof_ledger::event::PositionSource;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+/// What is asked.
+#[derive(Debug, Clone)]
+pub struct Group {
+    /// HARNESS addresses.
+    pub bootstrap: String,
+    /// The group's id.
+    pub group: String,
+    /// Its topic.
+    pub topic: String,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// The group's own `auto.offset.reset`, if it was set.
+    pub reset: Option<String>,
+    /// Partitions whose fence a living member has read, with its offset.
+    pub at_fence: BTreeMap<i32, i64>,
+}
+
+/// The group's position in each partition that can be told.
+///
+/// # Errors
+/// When no broker answers within `limit`.
+pub fn positions(group: &Group, limit: Duration) -> Result<BTreeMap<i32, (i64, PositionSource)>> {
+    let mut found: BTreeMap<i32, (i64, PositionSource)> =
+        group.at_fence.iter().map(|(&partition, &fence)| (partition, (fence + 1, PositionSource::Owner))).collect();
+    let open: Vec<i32> = (0..group.partitions).filter(|partition| !found.contains_key(partition)).collect();
+    if open.is_empty() {
+        return Ok(found);
+    }
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &group.bootstrap)
+        .set("client.id", "lossproof-harness")
+        .set("group.id", &group.group)
+        .set("enable.auto.commit", "false")
+        .create()
+        .context("a client that asks for committed offsets")?;
+    let mut asked = TopicPartitionList::new();
+    for &partition in &open {
+        asked.add_partition(&group.topic, partition);
+    }
+    let committed = consumer.committed_offsets(asked, limit).context("committed offsets")?;
+    for element in committed.elements() {
+        let partition = element.partition();
+        let position = match element.offset() {
+            Offset::Offset(offset) => (offset, PositionSource::Committed),
+            _ => {
+                let (low, high) = consumer.fetch_watermarks(&group.topic, partition, limit).context("watermarks")?;
+                (if resets_to_start(group.reset.as_deref()) { low } else { high }, PositionSource::Reset)
+            }
+        };
+        found.insert(partition, position);
+    }
+    Ok(found)
+}
+
+/// librdkafka's names for it; its default is the end (`largest`).
+fn resets_to_start(reset: Option<&str>) -> bool {
+    matches!(reset, Some("earliest" | "smallest" | "beginning"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::resets_to_start;
+
+    #[test]
+    fn without_an_option_a_group_starts_at_the_end() {
+        assert!(!resets_to_start(None));
+        assert!(!resets_to_start(Some("latest")));
+        assert!(resets_to_start(Some("earliest")));
+    }
+}

@@ -1,0 +1,107 @@
+//! The profiles' topics and groups: placed alike, so that every profile meets the same fault.
+
+use std::collections::HashMap;
+
+use anyhow::{Context, Result};
+
+use crate::cluster::Cluster;
+use crate::cluster::readiness::with_any;
+use crate::cluster::wire::NewTopic;
+use crate::experiment::{Experiment, Profile};
+
+/// Partitions of `__consumer_offsets`, as the compose file sets them.
+const OFFSETS_PARTITIONS: i32 = 6;
+
+/// Name of a profile's topic.
+#[must_use]
+pub fn topic_name(experiment: &str, profile: &str) -> String {
+    format!("{experiment}-{profile}")
+}
+
+/// Creates the topic of every profile. Partition p has its replicas on the same brokers in all of them.
+///
+/// # Errors
+/// What a broker says against it.
+pub async fn create(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
+    let ids: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
+    for profile in &experiment.profiles {
+        let topic = NewTopic {
+            name: topic_name(&experiment.name, &profile.name),
+            assignment: assignment(&ids, profile),
+            config: profile.topic.config.clone(),
+        };
+        with_any(&cluster.harness(), async |wire| wire.create_topic(&topic).await)
+            .await
+            .with_context(|| format!("can't create the topic of profile {}", profile.name))?;
+    }
+    Ok(())
+}
+
+fn assignment(ids: &[i32], profile: &Profile) -> Vec<Vec<i32>> {
+    let replicas = usize::try_from(profile.topic.replication_factor).unwrap_or(1);
+    (0..profile.topic.partitions)
+        .map(|partition| {
+            let first = usize::try_from(partition).unwrap_or(0) % ids.len();
+            ids.iter().cycle().skip(first).take(replicas).copied().collect()
+        })
+        .collect()
+}
+
+/// Keeps retention and compaction from taking anything while the log is read.
+///
+/// # Errors
+/// What a broker says against it.
+pub async fn freeze(cluster: &Cluster, topic: &str) -> Result<()> {
+    let options = HashMap::from([("retention.ms", "-1"), ("retention.bytes", "-1"), ("cleanup.policy", "delete")]);
+    with_any(&cluster.harness(), async |wire| wire.set_topic_config(topic, &options).await)
+        .await
+        .with_context(|| format!("can't freeze {topic}"))
+}
+
+/// Removes the topics of an experiment, so that its cluster can serve another.
+///
+/// # Errors
+/// What a broker says against it.
+pub async fn delete(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
+    for profile in &experiment.profiles {
+        let name = topic_name(&experiment.name, &profile.name);
+        with_any(&cluster.harness(), async |wire| wire.delete_topic(&name).await).await?;
+    }
+    Ok(())
+}
+
+/// A group id for each profile, all with the same coordinator: their hashes fall on the same partition
+/// of `__consumer_offsets` (`Utils.abs(groupId.hashCode) % partitions` in Kafka's GroupCoordinator).
+#[must_use]
+pub fn group_ids(experiment: &Experiment, run: u64) -> Vec<String> {
+    let mut wanted = None;
+    experiment
+        .profiles
+        .iter()
+        .map(|profile| {
+            let base = format!("{}-{}-{run:x}", experiment.name, profile.name);
+            let mut tries = (0u32..).map(|n| format!("{base}-{n}"));
+            let chosen = tries.find(|name| wanted.is_none_or(|slot| slot == offsets_partition(name)));
+            let chosen = chosen.unwrap_or(base);
+            wanted.get_or_insert(offsets_partition(&chosen));
+            chosen
+        })
+        .collect()
+}
+
+fn offsets_partition(group: &str) -> i32 {
+    let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    (hash & i32::MAX) % OFFSETS_PARTITIONS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::offsets_partition;
+
+    #[test]
+    fn groups_are_hashed_as_java_does() {
+        // hashCode() by a JVM: 629866497, and -318356561 for the second.
+        assert_eq!(offsets_partition("lossproof"), 629_866_497 % 6);
+        assert_eq!(offsets_partition("leader-partition-baseline-0"), (-318_356_561 & i32::MAX) % 6);
+    }
+}
