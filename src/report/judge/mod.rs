@@ -15,9 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use lossproof_ledger::availability::Times;
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::metric::{self, Metric};
-use lossproof_ledger::verdict::{
-    self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery,
-};
+use lossproof_ledger::verdict::{self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery};
 
 use super::model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 use crate::experiment::{self, Comparison, Expectation, Experiment};
@@ -65,9 +63,8 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
         stopped_by: stopped_by(&experiment, &history),
     };
     let judgement = verdict::judge(&case);
-    let faults = (0..experiment.faults.len())
-        .map(|index| fault(index, &experiment, &history, &case.profiles))
-        .collect();
+    let faults =
+        (0..experiment.faults.len()).map(|index| fault(index, &experiment, &history, &case.profiles)).collect();
     Ok(Report {
         experiment: experiment.name.clone(),
         run: history.run.clone(),
@@ -102,20 +99,11 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
 fn stored_experiment(run_dir: &Path) -> Result<Experiment, JudgeError> {
     let path = run_dir.join(EXPERIMENT);
     if !path.is_file() {
-        return Err(JudgeError::NotARun {
-            path,
-            why: "it is not there".to_owned(),
-        });
+        return Err(JudgeError::NotARun { path, why: "it is not there".to_owned() });
     }
     let loaded = experiment::load(std::slice::from_ref(&path));
-    let mut experiments = loaded.map_err(|problems| JudgeError::Experiment {
-        path: path.clone(),
-        problems,
-    })?;
-    experiments.pop().ok_or(JudgeError::NotARun {
-        path,
-        why: "it is empty".to_owned(),
-    })
+    let mut experiments = loaded.map_err(|problems| JudgeError::Experiment { path: path.clone(), problems })?;
+    experiments.pop().ok_or(JudgeError::NotARun { path, why: "it is empty".to_owned() })
 }
 
 fn promises(experiment: &Experiment) -> Result<Promises, JudgeError> {
@@ -131,9 +119,8 @@ fn promises(experiment: &Experiment) -> Result<Promises, JudgeError> {
 }
 
 fn promise(expectation: &Expectation) -> Result<Promise, JudgeError> {
-    let metric = Metric::named(&expectation.metric).ok_or_else(|| JudgeError::Metric {
-        metric: expectation.metric.clone(),
-    })?;
+    let metric =
+        Metric::named(&expectation.metric).ok_or_else(|| JudgeError::Metric { metric: expectation.metric.clone() })?;
     Ok(Promise {
         profile: expectation.profile.clone(),
         metric,
@@ -150,11 +137,7 @@ fn promise(expectation: &Expectation) -> Result<Promise, JudgeError> {
 
 /// librdkafka reads committed records only, unless it is told otherwise.
 fn reads_committed(profile: &experiment::Profile) -> bool {
-    !profile
-        .consumer
-        .options
-        .iter()
-        .any(|(key, value)| key.value == "isolation.level" && value == "read_uncommitted")
+    !profile.consumer.options.iter().any(|(key, value)| key.value == "isolation.level" && value == "read_uncommitted")
 }
 
 /// A producer that fell behind its plan on a busy host was held up by the host, as far as anyone can
@@ -165,10 +148,7 @@ fn too_busy(history: &History, planned: u64, counts: &Counts) -> bool {
 }
 
 fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcome> {
-    let evidence = |change: &Change| Evidence {
-        holds: change.proof.holds,
-        summary: change.proof.summary.clone(),
-    };
+    let evidence = |change: &Change| Evidence { holds: change.proof.holds, summary: change.proof.summary.clone() };
     let outcome = |(index, spec): (usize, &experiment::FaultSpec)| {
         let fault = history.faults.get(&index);
         FaultOutcome {
@@ -180,10 +160,7 @@ fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcom
             healed: fault.and_then(|f| f.healed.as_ref()).map(evidence),
             recovered: fault
                 .and_then(|f| f.recovered.as_ref())
-                .map(|recovered| Recovery {
-                    reached: recovered.reached,
-                    state: recovered.state.clone(),
-                }),
+                .map(|recovered| Recovery { reached: recovered.reached, state: recovered.state.clone() }),
         }
     };
     experiment.faults.iter().enumerate().map(outcome).collect()
@@ -193,10 +170,7 @@ fn stopped_by(experiment: &Experiment, history: &History) -> Option<String> {
     if let Some(by) = &history.interrupted {
         return Some(by.clone());
     }
-    let topicless = experiment
-        .profiles
-        .iter()
-        .find(|profile| !history.topics.contains_key(&profile.name));
+    let topicless = experiment.profiles.iter().find(|profile| !history.topics.contains_key(&profile.name));
     if let (true, Some(profile)) = (history.ended, topicless) {
         return Some(format!("something before {} had its topic", profile.name));
     }
@@ -207,26 +181,15 @@ fn stopped_by(experiment: &Experiment, history: &History) -> Option<String> {
 }
 
 fn notes(history: &History, journals: &Journals) -> Vec<String> {
-    let torn = history
-        .torn
-        .then(|| format!("the last line of {EVENTS} was cut off and is left out"));
+    let torn = history.torn.then(|| format!("the last line of {EVENTS} was cut off and is left out"));
     let unasked = history.clients.iter().filter_map(|client| {
         let how = client.unasked.as_ref()?;
         Some(format!("{} ended unasked: {how}", client.id))
     });
-    torn.into_iter()
-        .chain(journals.notes())
-        .chain(unasked)
-        .chain(history.warnings.iter().cloned())
-        .collect()
+    torn.into_iter().chain(journals.notes()).chain(unasked).chain(history.warnings.iter().cloned()).collect()
 }
 
-fn fault(
-    index: usize,
-    experiment: &Experiment,
-    history: &History,
-    profiles: &[ProfileOutcome],
-) -> Fault {
+fn fault(index: usize, experiment: &Experiment, history: &History, profiles: &[ProfileOutcome]) -> Fault {
     let at = |ns: u64| moment(history, ns);
     let seen = history.faults.get(&index);
     let injected = seen.and_then(|fault| fault.injected.as_ref());
@@ -234,48 +197,33 @@ fn fault(
     let recovered = seen.and_then(|fault| fault.recovered.as_ref());
     Fault {
         kind: experiment.faults[index].kind.name().to_owned(),
-        target: seen
-            .filter(|fault| fault.same_for_all.is_some())
-            .map(|fault| Target {
-                brokers: fault.brokers.clone(),
-                basis: fault.basis.clone(),
-                same_for_all: fault.same_for_all.unwrap_or(false),
-            }),
+        target: seen.filter(|fault| fault.same_for_all.is_some()).map(|fault| Target {
+            brokers: fault.brokers.clone(),
+            basis: fault.basis.clone(),
+            same_for_all: fault.same_for_all.unwrap_or(false),
+        }),
         inject_called_at: injected.map(|change| at(change.called_ns)),
         injected_at: injected.map(|change| at(change.proven_ns)),
         heal_called_at: healed.map(|change| at(change.called_ns)),
         healed_at: healed.map(|change| at(change.proven_ns)),
-        recovered_at: recovered
-            .filter(|recovered| recovered.reached)
-            .map(|recovered| at(recovered.at_ns)),
+        recovered_at: recovered.filter(|recovered| recovered.reached).map(|recovered| at(recovered.at_ns)),
         proof: Proofs {
             injected: injected.map(|change| change.proof.clone()),
             healed: healed.map(|change| change.proof.clone()),
             recovered: recovered.map(|recovered| recovered.state.clone()),
         },
-        exposure: profiles
-            .iter()
-            .map(|outcome| (outcome.profile.clone(), outcome.times.exposure[index]))
-            .collect(),
+        exposure: profiles.iter().map(|outcome| (outcome.profile.clone(), outcome.times.exposure[index])).collect(),
     }
 }
 
 /// A moment of CLOCK_BOOTTIME in UTC, by the clocks of the run's start.
 fn moment(history: &History, boottime_ns: u64) -> Timestamp {
     let since = i128::from(boottime_ns) - i128::from(history.started.boottime_ns);
-    history
-        .started
-        .utc
-        .saturating_add(SignedDuration::from_nanos_i128(since))
-        .unwrap_or(history.started.utc)
+    history.started.utc.saturating_add(SignedDuration::from_nanos_i128(since)).unwrap_or(history.started.utc)
 }
 
 fn counts(outcome: &ProfileOutcome) -> ProfileCounts {
-    let Times {
-        unavailable,
-        ack_latency_ms,
-        ..
-    } = outcome.times;
+    let Times { unavailable, ack_latency_ms, .. } = outcome.times;
     ProfileCounts {
         messages: outcome.reconciliation.counts,
         unavailable_ms_max: unavailable.map(|span| span.ms),

@@ -88,22 +88,14 @@ impl Bars {
             None => "{spinner} {msg} {elapsed_s}",
         };
         let style = styled(template)
-            .with_key(
-                "elapsed_s",
-                |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let _ = write!(out, "{:.1} s", state.elapsed().as_secs_f64());
-                },
-            )
-            .with_key(
-                "elapsed_of_plan",
-                move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let planned = words::millis(expected_ms.unwrap_or_default());
-                    let _ = write!(out, "{:.1} s of {planned}", state.elapsed().as_secs_f64());
-                },
-            );
-        let bar = self
-            .all
-            .insert(0, ProgressBar::new_spinner().with_style(style));
+            .with_key("elapsed_s", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{:.1} s", state.elapsed().as_secs_f64());
+            })
+            .with_key("elapsed_of_plan", move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let planned = words::millis(expected_ms.unwrap_or_default());
+                let _ = write!(out, "{:.1} s of {planned}", state.elapsed().as_secs_f64());
+            });
+        let bar = self.all.insert(0, ProgressBar::new_spinner().with_style(style));
         bar.set_message(name);
         bar.enable_steady_tick(REDRAW);
         self.phase = Some(bar);
@@ -111,16 +103,12 @@ impl Bars {
 
     fn count(&mut self, tally: &Tally) {
         let profiles = tally.profiles();
-        let width = profiles
-            .keys()
-            .map(|name| name.len())
-            .max()
-            .unwrap_or_default();
+        let width = profiles.keys().map(|name| name.len()).max().unwrap_or_default();
         for (name, sums) in &profiles {
-            let bar = self.profiles.entry((*name).to_owned()).or_insert_with(|| {
-                self.all
-                    .add(ProgressBar::new_spinner().with_style(styled("  {wide_msg}")))
-            });
+            let bar = self
+                .profiles
+                .entry((*name).to_owned())
+                .or_insert_with(|| self.all.add(ProgressBar::new_spinner().with_style(styled("  {wide_msg}"))));
             bar.set_message(format!("{name:width$}  {}", sums.sentence()));
         }
     }
@@ -131,13 +119,10 @@ impl Bars {
             None => "! {msg}, at work",
         };
         let held = Duration::from_millis(held_ms.unwrap_or_default());
-        let style = styled(template).with_key(
-            "left",
-            move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-                let left = held.saturating_sub(state.elapsed());
-                let _ = write!(out, "healed in {:.1} s", left.as_secs_f64());
-            },
-        );
+        let style = styled(template).with_key("left", move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let left = held.saturating_sub(state.elapsed());
+            let _ = write!(out, "healed in {:.1} s", left.as_secs_f64());
+        });
         let bar = self.all.add(ProgressBar::new_spinner().with_style(style));
         bar.set_message(text);
         bar.enable_steady_tick(REDRAW);
