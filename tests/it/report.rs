@@ -98,6 +98,40 @@ fn an_audit_journal_that_is_not_there_never_makes_a_loss() {
 }
 
 #[test]
+fn a_damaged_audit_journal_never_makes_a_loss() {
+    let dir = store(&Course::default());
+    let path = dir.path().join("journal/baseline-audit.ljr");
+    let mut bytes = fs::read(&path).unwrap();
+    // In the first block of entries.
+    bytes[64 * 1024 + 40] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.profiles["baseline"].counts.messages.lost, 0);
+    assert_eq!(report.profiles["baseline"].unread_partitions, [0]);
+    assert!(report.profiles["resilient"].is_complete());
+}
+
+#[test]
+fn journals_of_two_runs_in_one_folder_do_not_pass_for_one() {
+    let (dir, other) = (store(&Course::default()), store(&Course::default()));
+    let name = "journal/resilient-audit.ljr";
+    let mut journal = JournalReader::open(&other.path().join(name)).unwrap();
+    let mut header = journal.header().clone();
+    header.run += 1;
+    fs::remove_file(dir.path().join(name)).unwrap();
+    let mut copy = JournalWriter::create(&dir.path().join("journal"), &header).unwrap();
+    for record in &mut journal {
+        copy.append(&record.unwrap()).unwrap();
+    }
+    copy.seal().unwrap();
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.profiles["resilient"].counts.messages.lost, 0);
+    assert!(report.notes.iter().any(|note| note.contains("another run")), "{:?}", report.notes);
+}
+
+#[test]
 fn a_consumer_journal_that_is_not_there_leaves_the_verdict_open() {
     let dir = store(&Course::default());
     fs::remove_file(dir.path().join("journal/resilient-consumer-0-0.ljr")).unwrap();

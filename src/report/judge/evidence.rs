@@ -21,9 +21,11 @@ pub const JOURNALS: &str = "journal";
 
 /// The journals of a run, by what their headers say.
 pub(super) struct Journals {
+    /// Number of the run, as most of the journals have it.
+    run: u64,
     found: Vec<Found>,
-    /// Files that are no journal, or whose header is damaged.
-    unusable: Vec<JournalError>,
+    /// Why the others can't be used: no journal, a damaged header, another run.
+    unusable: Vec<String>,
 }
 
 struct Found {
@@ -59,22 +61,38 @@ impl Journals {
         // The order of a folder is not the same everywhere, and the report must be.
         paths.sort_unstable();
 
-        let mut journals = Self { found: Vec::new(), unusable: Vec::new() };
+        let mut journals = Self { run: 0, found: Vec::new(), unusable: Vec::new() };
         for path in paths {
             match JournalReader::open(&path) {
                 Ok(reader) => {
                     journals.found.push(Found { header: reader.header().clone(), next: reader.next_sequence(), path })
                 }
                 Err(error @ JournalError::Io { .. }) => return Err(error.into()),
-                Err(error) => journals.unusable.push(error),
+                Err(error) => journals.unusable.push(error.to_string()),
             }
         }
+        journals.keep_one_run();
         Ok(journals)
+    }
+
+    /// What was copied in from another run is no evidence of this one.
+    fn keep_one_run(&mut self) {
+        let mut runs: BTreeMap<u64, usize> = BTreeMap::new();
+        for journal in &self.found {
+            *runs.entry(journal.header.run).or_default() += 1;
+        }
+        let most = runs.into_iter().max_by_key(|(_, journals)| *journals);
+        self.run = most.map_or(0, |(run, _)| run);
+        let (ours, others) = self.found.drain(..).partition(|journal| journal.header.run == self.run);
+        self.found = ours;
+        let others: Vec<Found> = others;
+        let strange = others.iter().map(|j| format!("the journal {} belongs to another run", j.path.display()));
+        self.unusable.extend(strange);
     }
 
     /// Sentences on what could not be used.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        self.unusable.iter().map(|error| format!("{error}; nothing is concluded from what it lacks"))
+        self.unusable.iter().map(|why| format!("{why}; nothing is concluded from what it lacks"))
     }
 
     fn of<'a>(&'a self, profile: &'a str) -> impl Iterator<Item = &'a Found> {
@@ -89,7 +107,7 @@ impl Journals {
         let contradiction = |source| JudgeError::Reconcile { profile: profile.to_owned(), source };
         let streams = self.streams(profile);
         let facts = Facts {
-            run: self.of(profile).map(|j| j.header.run).next().unwrap_or(0),
+            run: self.run,
             streams: streams.iter().map(|stream| Stream { id: stream.id, offered: stream.offered }).collect(),
             partitions: self.partitions(profile, history.topics.get(profile), &streams)?,
             journals: self.expected(profile, history).len(),

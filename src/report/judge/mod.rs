@@ -243,3 +243,39 @@ fn environment(history: &History) -> Environment {
         host_busy_mean: (!busy.is_empty()).then_some(mean),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use lossproof_ledger::clock::Stamp;
+    use lossproof_ledger::event::{Event, EventKind};
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(100, &[0.5, 1.0], false; "the rate was kept on a busy host")]
+    #[test_case(90, &[0.5, 0.6], false; "something else held the producer up")]
+    #[test_case(90, &[0.5, 1.0], true; "held up on a busy host")]
+    #[test_case(90, &[], false; "nobody looked at the host")]
+    fn a_host_is_too_busy_when_producers_fall_behind_on_it(offered: u64, busy: &[f64], expected: bool) {
+        let event = |kind| Event { at: Stamp { boottime_ns: 1, utc: Timestamp::UNIX_EPOCH }, kind };
+        let mut events = vec![event(EventKind::RunStarted {
+            run: "r".to_owned(),
+            experiment: "e".to_owned(),
+            version: "0.1.0".to_owned(),
+        })];
+        events.extend(busy.iter().map(|busy| event(EventKind::HostLoad { busy: *busy })));
+        let history = History::of(events, false).unwrap();
+        let counts = Counts { offered, ..Counts::default() };
+        assert_eq!(too_busy(&history, 100, &counts), expected);
+    }
+
+    #[test]
+    fn moments_go_by_the_clock_that_does_not_step() {
+        let started = Stamp { boottime_ns: 5_000_000_000, utc: Timestamp::from_second(1_700_000_000).unwrap() };
+        let start =
+            EventKind::RunStarted { run: "r".to_owned(), experiment: "e".to_owned(), version: "0.1.0".to_owned() };
+        let history = History::of(vec![Event { at: started, kind: start }], false).unwrap();
+        assert_eq!(moment(&history, 6_500_000_000).to_string(), "2023-11-14T22:13:21.5Z");
+        assert_eq!(moment(&history, 4_000_000_000).to_string(), "2023-11-14T22:13:19Z");
+    }
+}
