@@ -76,7 +76,7 @@ pub struct Recovery {
 /// What came of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultOutcome {
-    /// Its number in the experiment, from 1, as its sentences name it.
+    /// Index in the experiment.
     pub fault: usize,
     /// Kind, such as `partition`.
     pub kind: String,

@@ -84,7 +84,9 @@ pub struct Fault {
     pub recovered_at: Option<Timestamp>,
     /// What the world showed.
     pub proof: Proofs,
-    /// For each profile: messages in flight or acknowledged while the fault was held.
+    /// For each profile: messages on their way, on partitions that the fault affected, at any time from
+    /// the call that injected it until recovery (or the heal, or the end). Counted whether or not the
+    /// fault is proven.
     pub exposure: IndexMap<String, u64>,
 }
 

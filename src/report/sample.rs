@@ -15,13 +15,8 @@ use super::model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, T
 pub(super) fn leader_partition() -> Report {
     let started_at = Timestamp::from_second(1_700_000_000).unwrap();
     let at = |ms| Some(started_at + Duration::from_millis(ms));
-    let proof = |summary: &str| {
-        Some(Proof {
-            holds: true,
-            summary: summary.to_owned(),
-            evidence: serde_json::Map::new(),
-        })
-    };
+    let proof =
+        |summary: &str| Some(Proof { holds: true, summary: summary.to_owned(), evidence: serde_json::Map::new() });
     Report {
         experiment: "leader-partition".to_owned(),
         run: "20231114-221320-leader-partition".to_owned(),
@@ -47,15 +42,9 @@ pub(super) fn leader_partition() -> Report {
                 healed: proof("a probe of broker 1 was answered"),
                 recovered: Some("all 12 partitions have three replicas in sync".to_owned()),
             },
-            exposure: IndexMap::from([
-                ("baseline".to_owned(), 13_320),
-                ("resilient".to_owned(), 13_344),
-            ]),
+            exposure: IndexMap::from([("baseline".to_owned(), 13_320), ("resilient".to_owned(), 13_344)]),
         }],
-        profiles: IndexMap::from([
-            ("baseline".to_owned(), baseline()),
-            ("resilient".to_owned(), resilient()),
-        ]),
+        profiles: IndexMap::from([("baseline".to_owned(), baseline()), ("resilient".to_owned(), resilient())]),
         environment: Environment {
             lossproof: "0.1.0".to_owned(),
             image: Some("apache/kafka:3.9.2".to_owned()),
@@ -67,11 +56,7 @@ pub(super) fn leader_partition() -> Report {
 }
 
 fn held(profile: &str, text: &str) -> Reason {
-    Reason {
-        kind: ReasonKind::Held,
-        profile: Some(profile.to_owned()),
-        text: text.to_owned(),
-    }
+    Reason { kind: ReasonKind::Held, profile: Some(profile.to_owned()), text: text.to_owned() }
 }
 
 fn baseline() -> Profile {
@@ -87,11 +72,7 @@ fn baseline() -> Profile {
                 failed: 9,
                 delivered: 29_256,
                 lost_in_cluster: 44_155,
-                undelivered: Undelivered {
-                    failed: 9,
-                    indeterminate: 80,
-                    ..Undelivered::default()
-                },
+                undelivered: Undelivered { failed: 9, indeterminate: 80, ..Undelivered::default() },
                 lost: 44_244,
                 redelivered: 3,
                 in_log: 29_256,
@@ -100,12 +81,7 @@ fn baseline() -> Profile {
             },
             unavailable_ms_max: Some(840),
             unavailable_at_least: false,
-            ack_latency_ms: Some(Latency {
-                p50: 1.42,
-                p99: 12.7,
-                p999: 240.0,
-                max: 840.3,
-            }),
+            ack_latency_ms: Some(Latency { p50: 1.42, p99: 12.7, p999: 240.0, max: 840.3 }),
         },
     }
 }
@@ -127,12 +103,7 @@ fn resilient() -> Profile {
             },
             unavailable_ms_max: Some(8_249),
             unavailable_at_least: false,
-            ack_latency_ms: Some(Latency {
-                p50: 3.1,
-                p99: 7_912.0,
-                p999: 8_190.0,
-                max: 8_249.0,
-            }),
+            ack_latency_ms: Some(Latency { p50: 3.1, p99: 7_912.0, p999: 8_190.0, max: 8_249.0 }),
         },
     }
 }

@@ -2,15 +2,14 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use lossproof::cli::analyze::Analyze;
 use lossproof::report::Report;
 use lossproof::report::judge::{JudgeError, judge};
-use lossproof::report::terminal::{Output, Terminal};
+use lossproof::report::terminal::Terminal;
 use lossproof_ledger::category::Told;
-use lossproof_ledger::journal::JournalWriter;
+use lossproof_ledger::journal::{JournalReader, JournalWriter};
 use lossproof_ledger::record::Record;
 use lossproof_ledger::verdict::{ReasonKind, Verdict};
 
@@ -52,11 +51,7 @@ fn a_passing_run_shows_what_the_baseline_lost() {
 #[test]
 fn a_failing_run_names_the_broken_promise() {
     let dir = store(&Course {
-        resilient: Fate {
-            gone: [12, 13].into(),
-            twice: [30].into(),
-            ..Fate::default()
-        },
+        resilient: Fate { gone: [12, 13].into(), twice: [30].into(), ..Fate::default() },
         ..Course::default()
     });
     let report = judge(dir.path()).unwrap();
@@ -66,10 +61,7 @@ fn a_failing_run_names_the_broken_promise() {
 
 #[test]
 fn a_fault_without_proof_leaves_the_run_inconclusive() {
-    let dir = store(&Course {
-        proven: false,
-        ..Course::default()
-    });
+    let dir = store(&Course { proven: false, ..Course::default() });
     let report = judge(dir.path()).unwrap();
     insta::assert_snapshot!("unproven.json", json(&report));
     insta::assert_snapshot!("unproven", shown(&report));
@@ -77,10 +69,7 @@ fn a_fault_without_proof_leaves_the_run_inconclusive() {
 
 #[test]
 fn an_interrupted_run_is_inconclusive_and_blames_nobody() {
-    let dir = store(&Course {
-        interrupted: true,
-        ..Course::default()
-    });
+    let dir = store(&Course { interrupted: true, ..Course::default() });
     let report = judge(dir.path()).unwrap();
     insta::assert_snapshot!("interrupted.json", json(&report));
     insta::assert_snapshot!("interrupted", shown(&report));
@@ -109,6 +98,40 @@ fn an_audit_journal_that_is_not_there_never_makes_a_loss() {
 }
 
 #[test]
+fn a_damaged_audit_journal_never_makes_a_loss() {
+    let dir = store(&Course::default());
+    let path = dir.path().join("journal/baseline-audit.ljr");
+    let mut bytes = fs::read(&path).unwrap();
+    // In the first block of entries.
+    bytes[64 * 1024 + 40] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.profiles["baseline"].counts.messages.lost, 0);
+    assert_eq!(report.profiles["baseline"].unread_partitions, [0]);
+    assert!(report.profiles["resilient"].is_complete());
+}
+
+#[test]
+fn journals_of_two_runs_in_one_folder_do_not_pass_for_one() {
+    let (dir, other) = (store(&Course::default()), store(&Course::default()));
+    let name = "journal/resilient-audit.ljr";
+    let mut journal = JournalReader::open(&other.path().join(name)).unwrap();
+    let mut header = journal.header().clone();
+    header.run += 1;
+    fs::remove_file(dir.path().join(name)).unwrap();
+    let mut copy = JournalWriter::create(&dir.path().join("journal"), &header).unwrap();
+    for record in &mut journal {
+        copy.append(&record.unwrap()).unwrap();
+    }
+    copy.seal().unwrap();
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.profiles["resilient"].counts.messages.lost, 0);
+    assert!(report.notes.iter().any(|note| note.contains("another run")), "{:?}", report.notes);
+}
+
+#[test]
 fn a_consumer_journal_that_is_not_there_leaves_the_verdict_open() {
     let dir = store(&Course::default());
     fs::remove_file(dir.path().join("journal/resilient-consumer-0-0.ljr")).unwrap();
@@ -127,48 +150,65 @@ fn a_damaged_journal_header_is_noted_and_leaves_the_verdict_open() {
     fs::write(&path, bytes).unwrap();
     let report = judge(dir.path()).unwrap();
     assert_ne!(report.verdict, Verdict::Pass);
-    assert!(
-        report.notes.iter().any(|note| note.contains("damaged")),
-        "{:?}",
-        report.notes
-    );
+    assert!(report.notes.iter().any(|note| note.contains("damaged")), "{:?}", report.notes);
 }
 
-fn analyze(run_dir: &Path) -> u8 {
-    let command = Analyze {
-        run_dir: run_dir.to_owned(),
-        output: Output::Plain,
-    };
-    command.run()
+fn analyze(run_dir: &Path) -> assert_cmd::assert::Assert {
+    let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("lossproof"));
+    command.arg("analyze").arg(run_dir).assert()
 }
 
 #[test]
-fn analyze_stores_the_report_and_ends_with_the_verdict() {
+fn analyze_stores_the_report_shows_it_and_ends_with_the_verdict() {
     let dir = store(&Course::default());
-    assert_eq!(analyze(dir.path()), 0);
+    let shown = analyze(dir.path()).code(0).get_output().stdout.clone();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(shown.contains("lost in the cluster (acknowledged, then gone)"), "{shown}");
+    assert!(!shown.contains('\u{1b}'), "no colours in a pipe: {shown:?}");
+    let stored = fs::read_to_string(dir.path().join("report.json")).unwrap();
+    assert_eq!(stored, json(&judge(dir.path()).unwrap()));
+
+    let failing = Course { resilient: Fate { gone: [12].into(), ..Fate::default() }, ..Course::default() };
+    analyze(store(&failing).path()).code(1);
+
+    let unproven = Course { proven: false, ..Course::default() };
+    analyze(store(&unproven).path()).code(2);
+}
+
+#[test]
+fn analyze_gives_the_report_as_json_on_standard_output_alone() {
+    let dir = store(&Course::default());
+    let mut command = assert_cmd::Command::new(assert_cmd::cargo::cargo_bin!("lossproof"));
+    let command = command.arg("analyze").arg(dir.path()).args(["--output", "json"]);
+    let output = command.assert().code(0).get_output().clone();
+    assert_eq!(output.stdout, fs::read(dir.path().join("report.json")).unwrap());
+    assert!(String::from_utf8(output.stderr).unwrap().contains("PASS"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_reason_to_fail() {
+    let dir = store(&Course::default());
+    let mut child = std::process::Command::new(assert_cmd::cargo::cargo_bin!("lossproof"))
+        .arg("analyze")
+        .arg(dir.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
     assert!(dir.path().join("report.json").is_file());
-
-    let failing = Course {
-        resilient: Fate {
-            gone: [12].into(),
-            ..Fate::default()
-        },
-        ..Course::default()
-    };
-    assert_eq!(analyze(store(&failing).path()), 1);
-
-    let unproven = Course {
-        proven: false,
-        ..Course::default()
-    };
-    assert_eq!(analyze(store(&unproven).path()), 2);
 }
 
 #[test]
 fn what_is_not_a_run_is_refused_by_name() {
     let empty = tempfile::tempdir().unwrap();
-    assert_eq!(analyze(empty.path()), 3);
-    assert_eq!(analyze(&PathBuf::from("/nonexistent")), 3);
+    let refused = analyze(empty.path()).code(3).get_output().stderr.clone();
+    let refused = String::from_utf8(refused).unwrap();
+    assert!(refused.contains("experiment.yaml does not belong to a stored run"), "{refused}");
+    analyze(Path::new("/nonexistent")).code(3);
 
     let dir = store(&Course::default());
     fs::remove_file(dir.path().join("events.ndjson")).unwrap();
@@ -180,24 +220,14 @@ fn what_is_not_a_run_is_refused_by_name() {
 fn evidence_that_contradicts_itself_outranks_every_verdict() {
     let dir = store(&Course::default());
     let path = dir.path().join("journal/resilient-producer-0-0-p0.ljr");
-    let header = lossproof_ledger::journal::JournalReader::open(&path)
-        .unwrap()
-        .header()
-        .clone();
+    let header = JournalReader::open(&path).unwrap().header().clone();
     fs::remove_file(&path).unwrap();
     // One answer, to a message that was never offered.
     let mut journal = JournalWriter::create(&dir.path().join("journal"), &header).unwrap();
-    let record = Record::Told {
-        partition: 0,
-        sequence: 3,
-        attempt: 0,
-        told: Told::Acked,
-        offset: None,
-        error: 0,
-        at_ns: 1,
-    };
+    let record =
+        Record::Told { partition: 0, sequence: 3, attempt: 0, told: Told::Acked, offset: None, error: 0, at_ns: 1 };
     journal.append(&record).unwrap();
     journal.seal().unwrap();
-    assert_eq!(analyze(dir.path()), 70);
+    analyze(dir.path()).code(70);
     assert!(!dir.path().join("report.json").exists());
 }

@@ -9,9 +9,7 @@ use std::path::Path;
 
 use lossproof_ledger::category::Told;
 use lossproof_ledger::clock::Stamp;
-use lossproof_ledger::event::{
-    ClientId, Event, EventKind, Phase, PositionSource, Progress, Proof, Role,
-};
+use lossproof_ledger::event::{ClientId, Event, EventKind, Phase, PositionSource, Progress, Proof, Role};
 use lossproof_ledger::journal::{Header, JournalWriter, Source, Stream};
 use lossproof_ledger::record::{Content, Identity, Record};
 use tempfile::TempDir;
@@ -66,11 +64,7 @@ pub struct Course {
 impl Default for Course {
     fn default() -> Self {
         Self {
-            baseline: Fate {
-                gone: (11..16).collect(),
-                unclear: [16].into(),
-                ..Fate::default()
-            },
+            baseline: Fate { gone: (11..16).collect(), unclear: [16].into(), ..Fate::default() },
             resilient: Fate::default(),
             proven: true,
             interrupted: false,
@@ -91,19 +85,13 @@ pub fn store(course: &Course) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("experiment.yaml"), EXPERIMENT).unwrap();
     fs::create_dir(dir.path().join("journal")).unwrap();
-    let profiles = [
-        ("resilient", 0, &course.resilient),
-        ("baseline", 1, &course.baseline),
-    ];
+    let profiles = [("resilient", 0, &course.resilient), ("baseline", 1, &course.baseline)];
     for (name, producer, fate) in profiles {
         journals(dir.path(), name, producer, fate, course.interrupted);
     }
     let mut text = String::new();
     for (ms, kind) in events(course) {
-        let event = Event {
-            at: stamp(ms),
-            kind,
-        };
+        let event = Event { at: stamp(ms), kind };
         text.push_str(&serde_json::to_string(&event).unwrap());
         text.push('\n');
     }
@@ -120,10 +108,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
         summary: summary.to_owned(),
         evidence: serde_json::Map::from_iter([("dropped".to_owned(), 14.into())]),
     };
-    let phase = |phase| EventKind::PhaseStarted {
-        phase,
-        expected_ms: None,
-    };
+    let phase = |phase| EventKind::PhaseStarted { phase, expected_ms: None };
     let mut events = vec![
         (
             0,
@@ -145,32 +130,15 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
     ];
     for profile in ["resilient", "baseline"] {
         let topic = format!("lossproof-{profile}");
-        events.push((
-            3,
-            EventKind::TopicCreated {
-                profile: profile.to_owned(),
-                topic: topic.clone(),
-                partitions: 1,
-            },
-        ));
+        events.push((3, EventKind::TopicCreated { profile: profile.to_owned(), topic: topic.clone(), partitions: 1 }));
         events.push((
             4,
-            EventKind::PartitionState {
-                topic,
-                partition: 0,
-                leader: 2,
-                leader_epoch: 0,
-                isr: vec![1, 2, 3],
-            },
+            EventKind::PartitionState { topic, partition: 0, leader: 2, leader_epoch: 0, isr: vec![1, 2, 3] },
         ));
         for role in [Role::Producer, Role::Consumer] {
             events.push((
                 5,
-                EventKind::ClientStarted {
-                    client: client(profile, role),
-                    pid: 4_711,
-                    journal: String::new(),
-                },
+                EventKind::ClientStarted { client: client(profile, role), pid: 4_711, journal: String::new() },
             ));
         }
     }
@@ -207,23 +175,13 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
             150,
             EventKind::ClientProgress {
                 client: client("baseline", Role::Consumer),
-                progress: Progress::Consumer {
-                    polled: 1,
-                    processed: 1,
-                },
+                progress: Progress::Consumer { polled: 1, processed: 1 },
             },
         ));
         return events;
     }
     events.extend([
-        (
-            202,
-            EventKind::FaultHealed {
-                fault: 0,
-                called_at: stamp(200),
-                proof: proof(true, "a probe was answered."),
-            },
-        ),
+        (202, EventKind::FaultHealed { fault: 0, called_at: stamp(200), proof: proof(true, "a probe was answered.") }),
         (203, phase(Phase::Recover)),
         (
             250,
@@ -237,10 +195,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
         (300, EventKind::HostLoad { busy: 0.75 }),
         (400, phase(Phase::Drain)),
     ]);
-    for (profile, fate) in [
-        ("resilient", &course.resilient),
-        ("baseline", &course.baseline),
-    ] {
+    for (profile, fate) in [("resilient", &course.resilient), ("baseline", &course.baseline)] {
         let end = log(fate).len() as i64;
         let name = profile.to_owned();
         events.extend([
@@ -252,14 +207,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
                     how: "exit 0".to_owned(),
                 },
             ),
-            (
-                430,
-                EventKind::FenceWritten {
-                    profile: name.clone(),
-                    partition: 0,
-                    offset: end,
-                },
-            ),
+            (430, EventKind::FenceWritten { profile: name.clone(), partition: 0, offset: end }),
             (
                 450,
                 EventKind::GroupPosition {
@@ -289,12 +237,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
 }
 
 fn client(profile: &str, role: Role) -> ClientId {
-    ClientId {
-        profile: profile.to_owned(),
-        role,
-        member: 0,
-        incarnation: 0,
-    }
+    ClientId { profile: profile.to_owned(), role, member: 0, incarnation: 0 }
 }
 
 /// Sequences in the log, by offset.
@@ -313,24 +256,14 @@ fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, interrupted: 
     let log = log(fate);
     let at_ns = |sequence: u64| START_NS + sequence * PERIOD_NS + 2_000_000;
     let create = |source| {
-        let header = Header {
-            run: RUN,
-            profile: profile.to_owned(),
-            source,
-        };
+        let header = Header { run: RUN, profile: profile.to_owned(), source };
         JournalWriter::create(&dir.join("journal"), &header).unwrap()
     };
 
     let mut told = create(Source::Producer {
         member: 0,
         incarnation: 0,
-        stream: Stream {
-            producer,
-            partition: 0,
-            first: 0,
-            start_ns: START_NS,
-            period_ns: PERIOD_NS,
-        },
+        stream: Stream { producer, partition: 0, first: 0, start_ns: START_NS, period_ns: PERIOD_NS },
     });
     told.raise_next(OFFERED);
     for sequence in (0..OFFERED).filter(|n| !fate.unclear.contains(n)) {
@@ -347,18 +280,8 @@ fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, interrupted: 
         told.append(&record).unwrap();
     }
 
-    let mut seen = create(Source::Consumer {
-        member: 0,
-        incarnation: 0,
-    });
-    let identity = |sequence| Identity {
-        run: RUN,
-        producer,
-        incarnation: 0,
-        partition: 0,
-        sequence,
-        attempt: 0,
-    };
+    let mut seen = create(Source::Consumer { member: 0, incarnation: 0 });
+    let identity = |sequence| Identity { run: RUN, producer, incarnation: 0, partition: 0, sequence, attempt: 0 };
     let mut processed = BTreeSet::new();
     for (offset, sequence) in (0..).zip(&log) {
         if processed.insert(*sequence) {
@@ -380,12 +303,7 @@ fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, interrupted: 
     let mut audit = create(Source::Audit);
     let messages = log.iter().map(|n| Content::Message(identity(*n)));
     for (offset, content) in (0..).zip(messages.chain([Content::Fence])) {
-        let record = Record::Audited {
-            partition: 0,
-            offset,
-            audit: 0,
-            content,
-        };
+        let record = Record::Audited { partition: 0, offset, audit: 0, content };
         audit.append(&record).unwrap();
     }
     audit.seal().unwrap();

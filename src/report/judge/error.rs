@@ -69,15 +69,9 @@ pub enum JudgeError {
 impl JudgeError {
     pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::NotFound {
-            Self::NotARun {
-                path: path.to_owned(),
-                why: "it is not there".to_owned(),
-            }
+            Self::NotARun { path: path.to_owned(), why: "it is not there".to_owned() }
         } else {
-            Self::Unreadable {
-                path: path.to_owned(),
-                source,
-            }
+            Self::Unreadable { path: path.to_owned(), source }
         }
     }
 

@@ -21,9 +21,11 @@ pub const JOURNALS: &str = "journal";
 
 /// The journals of a run, by what their headers say.
 pub(super) struct Journals {
+    /// Number of the run, as most of the journals have it.
+    run: u64,
     found: Vec<Found>,
-    /// Files that are no journal, or whose header is damaged.
-    unusable: Vec<JournalError>,
+    /// Why the others can't be used: no journal, a damaged header, another run.
+    unusable: Vec<String>,
 }
 
 struct Found {
@@ -59,70 +61,60 @@ impl Journals {
         // The order of a folder is not the same everywhere, and the report must be.
         paths.sort_unstable();
 
-        let mut journals = Self {
-            found: Vec::new(),
-            unusable: Vec::new(),
-        };
+        let mut journals = Self { run: 0, found: Vec::new(), unusable: Vec::new() };
         for path in paths {
             match JournalReader::open(&path) {
-                Ok(reader) => journals.found.push(Found {
-                    header: reader.header().clone(),
-                    next: reader.next_sequence(),
-                    path,
-                }),
+                Ok(reader) => {
+                    journals.found.push(Found { header: reader.header().clone(), next: reader.next_sequence(), path })
+                }
                 Err(error @ JournalError::Io { .. }) => return Err(error.into()),
-                Err(error) => journals.unusable.push(error),
+                Err(error) => journals.unusable.push(error.to_string()),
             }
         }
+        journals.keep_one_run();
         Ok(journals)
+    }
+
+    /// What was copied in from another run is no evidence of this one.
+    fn keep_one_run(&mut self) {
+        let mut runs: BTreeMap<u64, usize> = BTreeMap::new();
+        for journal in &self.found {
+            *runs.entry(journal.header.run).or_default() += 1;
+        }
+        let most = runs.into_iter().max_by_key(|(_, journals)| *journals);
+        self.run = most.map_or(0, |(run, _)| run);
+        let (ours, others) = self.found.drain(..).partition(|journal| journal.header.run == self.run);
+        self.found = ours;
+        let others: Vec<Found> = others;
+        let strange = others.iter().map(|j| format!("the journal {} belongs to another run", j.path.display()));
+        self.unusable.extend(strange);
     }
 
     /// Sentences on what could not be used.
     pub(super) fn notes(&self) -> impl Iterator<Item = String> {
-        self.unusable
-            .iter()
-            .map(|error| format!("{error}; nothing is concluded from what it lacks"))
+        self.unusable.iter().map(|why| format!("{why}; nothing is concluded from what it lacks"))
     }
 
     fn of<'a>(&'a self, profile: &'a str) -> impl Iterator<Item = &'a Found> {
-        self.found
-            .iter()
-            .filter(move |journal| journal.header.profile == profile)
+        self.found.iter().filter(move |journal| journal.header.profile == profile)
     }
 
     /// Reads the journals of one profile.
     ///
     /// # Errors
     /// If a journal can't be read, or the evidence contradicts itself.
-    pub(super) fn read(
-        &self,
-        profile: &str,
-        history: &History,
-        windows: Vec<Window>,
-    ) -> Result<Evidence, JudgeError> {
-        let contradiction = |source| JudgeError::Reconcile {
-            profile: profile.to_owned(),
-            source,
-        };
+    pub(super) fn read(&self, profile: &str, history: &History, windows: Vec<Window>) -> Result<Evidence, JudgeError> {
+        let contradiction = |source| JudgeError::Reconcile { profile: profile.to_owned(), source };
         let streams = self.streams(profile);
         let facts = Facts {
-            run: self.of(profile).map(|j| j.header.run).next().unwrap_or(0),
-            streams: streams
-                .iter()
-                .map(|stream| Stream {
-                    id: stream.id,
-                    offered: stream.offered,
-                })
-                .collect(),
+            run: self.run,
+            streams: streams.iter().map(|stream| Stream { id: stream.id, offered: stream.offered }).collect(),
             partitions: self.partitions(profile, history.topics.get(profile), &streams)?,
             journals: self.expected(profile, history).len(),
         };
 
         let mut log = LogPass::new(&facts).map_err(contradiction)?;
-        for journal in self
-            .of(profile)
-            .filter(|j| j.header.source == Source::Audit)
-        {
+        for journal in self.of(profile).filter(|j| j.header.source == Source::Audit) {
             for record in JournalReader::open(&journal.path)? {
                 log.record(&record?).map_err(contradiction)?;
             }
@@ -137,25 +129,15 @@ impl Journals {
                 Source::Producer { stream, .. } => {
                     for record in &mut reader {
                         let record = record?;
-                        clients
-                            .producer_record(stream.producer, &record)
-                            .map_err(contradiction)?;
+                        clients.producer_record(stream.producer, &record).map_err(contradiction)?;
                         times.producer_record(stream.producer, &record);
                     }
                 }
-                Source::Consumer {
-                    member,
-                    incarnation,
-                } => {
-                    let process = Process {
-                        member,
-                        incarnation,
-                    };
+                Source::Consumer { member, incarnation } => {
+                    let process = Process { member, incarnation };
                     for record in &mut reader {
                         let record = record?;
-                        clients
-                            .consumer_record(process, &record)
-                            .map_err(contradiction)?;
+                        clients.consumer_record(process, &record).map_err(contradiction)?;
                         times.consumer_record(&record);
                     }
                 }
@@ -165,10 +147,7 @@ impl Journals {
         Ok(Evidence {
             reconciliation: clients.finish().map_err(contradiction)?,
             times: times.finish(history.producers_ended_ns(profile)),
-            planned: streams
-                .iter()
-                .map(|stream| planned(stream, history.offering_ended_ns()))
-                .sum(),
+            planned: streams.iter().map(|stream| planned(stream, history.offering_ended_ns())).sum(),
         })
     }
 
@@ -177,24 +156,12 @@ impl Journals {
     fn streams(&self, profile: &str) -> Vec<PacedStream> {
         let mut streams: BTreeMap<StreamId, (u16, PacedStream)> = BTreeMap::new();
         for journal in self.of(profile) {
-            let Source::Producer {
-                incarnation,
-                stream,
-                ..
-            } = journal.header.source
-            else {
+            let Source::Producer { incarnation, stream, .. } = journal.header.source else {
                 continue;
             };
-            let id = StreamId {
-                producer: stream.producer,
-                partition: stream.partition,
-            };
-            let paced = PacedStream {
-                id,
-                offered: journal.next,
-                start_ns: stream.start_ns,
-                period_ns: stream.period_ns,
-            };
+            let id = StreamId { producer: stream.producer, partition: stream.partition };
+            let paced =
+                PacedStream { id, offered: journal.next, start_ns: stream.start_ns, period_ns: stream.period_ns };
             streams
                 .entry(id)
                 .and_modify(|(first, known)| {
@@ -225,22 +192,15 @@ impl Journals {
                 partition,
                 audit: topic
                     .and_then(|topic| topic.audits.get(&partition))
-                    .map(|audit| Audit {
-                        complete: audit.complete && whole,
-                        ..*audit
-                    }),
-                position: topic
-                    .and_then(|topic| topic.positions.get(&partition))
-                    .copied(),
+                    .map(|audit| Audit { complete: audit.complete && whole, ..*audit }),
+                position: topic.and_then(|topic| topic.positions.get(&partition)).copied(),
             })
             .collect())
     }
 
     /// Whether all that the audit read is still there.
     fn audit_is_whole(&self, profile: &str) -> Result<bool, JudgeError> {
-        let mut audits = self
-            .of(profile)
-            .filter(|j| j.header.source == Source::Audit);
+        let mut audits = self.of(profile).filter(|j| j.header.source == Source::Audit);
         match (audits.next(), audits.next()) {
             (Some(journal), None) => {
                 let tail = JournalReader::open(&journal.path)?.finish()?;
@@ -268,40 +228,15 @@ impl Journals {
 
 /// Names of the journals that a client process writes: a producer one for each partition.
 fn journals_of(client: &ClientId, partitions: i32) -> Vec<String> {
-    let ClientId {
-        profile,
-        member,
-        incarnation,
-        ..
-    } = client;
-    let header = |source| Header {
-        run: 0,
-        profile: profile.clone(),
-        source,
-    };
+    let ClientId { profile, member, incarnation, .. } = client;
+    let header = |source| Header { run: 0, profile: profile.clone(), source };
     match client.role {
-        Role::Consumer => vec![
-            header(Source::Consumer {
-                member: *member,
-                incarnation: *incarnation,
-            })
-            .file_name(),
-        ],
+        Role::Consumer => vec![header(Source::Consumer { member: *member, incarnation: *incarnation }).file_name()],
         Role::Producer => (0..partitions)
             .map(|partition| {
-                let stream = lossproof_ledger::journal::Stream {
-                    producer: 0,
-                    partition,
-                    first: 0,
-                    start_ns: 0,
-                    period_ns: 0,
-                };
-                header(Source::Producer {
-                    member: *member,
-                    incarnation: *incarnation,
-                    stream,
-                })
-                .file_name()
+                let stream =
+                    lossproof_ledger::journal::Stream { producer: 0, partition, first: 0, start_ns: 0, period_ns: 0 };
+                header(Source::Producer { member: *member, incarnation: *incarnation, stream }).file_name()
             })
             .collect(),
     }

@@ -100,21 +100,17 @@ impl History {
     pub(super) fn read(run_dir: &Path) -> Result<Self, JudgeError> {
         let path = run_dir.join(EVENTS);
         let text = std::fs::read(&path).map_err(|source| JudgeError::unreadable(&path, source))?;
-        let (events, torn) = parse(&text).map_err(|(line, source)| JudgeError::Event {
-            path: path.clone(),
-            line,
-            source,
-        })?;
+        let (events, torn) =
+            parse(&text).map_err(|(line, source)| JudgeError::Event { path: path.clone(), line, source })?;
+        Self::of(events, torn)
+            .ok_or(JudgeError::NotARun { path, why: "its first line is not the start of a run".to_owned() })
+    }
+
+    /// What events tell; none if the first is not the start of a run.
+    pub(super) fn of(events: Vec<Event>, torn: bool) -> Option<Self> {
         let mut events = events.into_iter();
-        let Some(Event {
-            at,
-            kind: EventKind::RunStarted { run, version, .. },
-        }) = events.next()
-        else {
-            return Err(JudgeError::NotARun {
-                path,
-                why: "its first line is not the start of a run".to_owned(),
-            });
+        let Some(Event { at, kind: EventKind::RunStarted { run, version, .. } }) = events.next() else {
+            return None;
         };
         let mut history = Self {
             run,
@@ -139,7 +135,7 @@ impl History {
         for event in events {
             history.add(event);
         }
-        Ok(history)
+        Some(history)
     }
 
     /// End of what is judged: tear-down is not.
@@ -178,129 +174,56 @@ impl History {
                     _ => {}
                 }
             }
-            EventKind::TopicCreated {
-                profile,
-                topic,
-                partitions,
-            } => {
-                let topic = Topic {
-                    name: topic,
-                    partitions,
-                    audits: IndexMap::new(),
-                    positions: IndexMap::new(),
-                };
+            EventKind::TopicCreated { profile, topic, partitions } => {
+                let topic = Topic { name: topic, partitions, audits: IndexMap::new(), positions: IndexMap::new() };
                 self.topics.insert(profile, topic);
             }
-            EventKind::ClientStarted { client, .. } => self.clients.push(Client {
-                id: client,
-                ended_ns: None,
-                unasked: None,
-            }),
-            EventKind::ClientEnded {
-                client,
-                expected,
-                how,
-            } => {
+            EventKind::ClientStarted { client, .. } => {
+                self.clients.push(Client { id: client, ended_ns: None, unasked: None })
+            }
+            EventKind::ClientEnded { client, expected, how } => {
                 let started = self.clients.iter_mut().rev().find(|c| c.id == client);
                 if let Some(started) = started {
                     started.ended_ns = Some(at_ns);
                     started.unasked = (!expected).then_some(how);
                 }
             }
-            EventKind::FaultResolved {
-                fault,
-                kind,
-                brokers,
-                basis,
-                same_for_all,
-            } => {
+            EventKind::FaultResolved { fault, kind, brokers, basis, same_for_all } => {
                 let history = self.faults.entry(fault).or_default();
                 history.kind = Some(kind);
                 history.brokers = brokers;
                 history.basis = basis;
                 history.same_for_all = Some(same_for_all);
             }
-            EventKind::FaultInjected {
-                fault,
-                called_at,
-                proof,
-                ..
-            } => {
-                self.faults.entry(fault).or_default().injected = Some(Change {
-                    called_ns: called_at.boottime_ns,
-                    proven_ns: at_ns,
-                    proof,
-                });
+            EventKind::FaultInjected { fault, called_at, proof, .. } => {
+                self.faults.entry(fault).or_default().injected =
+                    Some(Change { called_ns: called_at.boottime_ns, proven_ns: at_ns, proof });
             }
-            EventKind::FaultHealed {
-                fault,
-                called_at,
-                proof,
-            } => {
-                self.faults.entry(fault).or_default().healed = Some(Change {
-                    called_ns: called_at.boottime_ns,
-                    proven_ns: at_ns,
-                    proof,
-                });
+            EventKind::FaultHealed { fault, called_at, proof } => {
+                self.faults.entry(fault).or_default().healed =
+                    Some(Change { called_ns: called_at.boottime_ns, proven_ns: at_ns, proof });
             }
-            EventKind::FaultRecovered {
-                fault,
-                reached,
-                state,
-            } => {
-                self.faults.entry(fault).or_default().recovered = Some(Recovered {
-                    reached,
-                    at_ns,
-                    state,
-                });
+            EventKind::FaultRecovered { fault, reached, state } => {
+                self.faults.entry(fault).or_default().recovered = Some(Recovered { reached, at_ns, state });
             }
-            EventKind::PartitionState {
-                topic,
-                partition,
-                leader,
-                isr,
-                ..
-            } => self.leadership.push(Leadership {
-                at_ns,
-                topic,
-                partition,
-                leader,
-                isr,
-            }),
-            EventKind::GroupPosition {
-                profile,
-                partition,
-                position: offset,
-                source,
-            } => {
+            EventKind::PartitionState { topic, partition, leader, isr, .. } => {
+                self.leadership.push(Leadership { at_ns, topic, partition, leader, isr })
+            }
+            EventKind::GroupPosition { profile, partition, position: offset, source } => {
                 if let Some(topic) = self.topics.get_mut(&profile) {
-                    topic
-                        .positions
-                        .insert(partition, Position { offset, source });
+                    topic.positions.insert(partition, Position { offset, source });
                 }
             }
-            EventKind::PartitionAudited {
-                profile,
-                partition,
-                complete,
-                log_start,
-                attempt,
-                why,
-            } => {
-                let audit = Audit {
-                    attempt,
-                    complete,
-                    log_start,
-                };
+            EventKind::PartitionAudited { profile, partition, complete, log_start, attempt, why } => {
+                let audit = Audit { attempt, complete, log_start };
                 if let Some(topic) = self.topics.get_mut(&profile) {
                     topic.audits.insert(partition, audit);
                 }
                 if let Some(why) = why
                     && !complete
                 {
-                    self.warnings.push(format!(
-                        "partition {partition} of {profile} could not be read to its end: {why}"
-                    ));
+                    self.warnings
+                        .push(format!("partition {partition} of {profile} could not be read to its end: {why}"));
                 }
             }
             EventKind::HostLoad { busy } => self.host_busy.push(busy),
@@ -311,6 +234,7 @@ impl History {
             | EventKind::ClientProgress { .. }
             | EventKind::ClientNotice { .. }
             | EventKind::UndoRecorded { .. }
+            | EventKind::FaultStep { .. }
             | EventKind::TopicFrozen { .. }
             | EventKind::FenceWritten { .. }
             | EventKind::FaultStep { .. } => {}
@@ -341,8 +265,7 @@ fn parse(text: &[u8]) -> Result<(Vec<Event>, bool), (usize, serde_json::Error)> 
 mod tests {
     use super::*;
 
-    const WHOLE: &str =
-        r#"{"at":{"boottime_ns":1,"utc":"2026-11-21T10:00:00Z"},"event":"run_ended"}"#;
+    const WHOLE: &str = r#"{"at":{"boottime_ns":1,"utc":"2026-11-21T10:00:00Z"},"event":"run_ended"}"#;
 
     #[test]
     fn a_last_line_that_was_cut_off_is_left_out_and_noted() {

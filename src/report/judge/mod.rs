@@ -15,9 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use lossproof_ledger::availability::Times;
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::metric::{self, Metric};
-use lossproof_ledger::verdict::{
-    self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery,
-};
+use lossproof_ledger::verdict::{self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery};
 
 use super::model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 use crate::experiment::{self, Comparison, Expectation, Experiment};
@@ -65,9 +63,8 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
         stopped_by: stopped_by(&experiment, &history),
     };
     let judgement = verdict::judge(&case);
-    let faults = (0..experiment.faults.len())
-        .map(|index| fault(index, &experiment, &history, &case.profiles))
-        .collect();
+    let faults =
+        (0..experiment.faults.len()).map(|index| fault(index, &experiment, &history, &case.profiles)).collect();
     Ok(Report {
         experiment: experiment.name.clone(),
         run: history.run.clone(),
@@ -102,20 +99,11 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
 fn stored_experiment(run_dir: &Path) -> Result<Experiment, JudgeError> {
     let path = run_dir.join(EXPERIMENT);
     if !path.is_file() {
-        return Err(JudgeError::NotARun {
-            path,
-            why: "it is not there".to_owned(),
-        });
+        return Err(JudgeError::NotARun { path, why: "it is not there".to_owned() });
     }
     let loaded = experiment::load(std::slice::from_ref(&path));
-    let mut experiments = loaded.map_err(|problems| JudgeError::Experiment {
-        path: path.clone(),
-        problems,
-    })?;
-    experiments.pop().ok_or(JudgeError::NotARun {
-        path,
-        why: "it is empty".to_owned(),
-    })
+    let mut experiments = loaded.map_err(|problems| JudgeError::Experiment { path: path.clone(), problems })?;
+    experiments.pop().ok_or(JudgeError::NotARun { path, why: "it is empty".to_owned() })
 }
 
 fn promises(experiment: &Experiment) -> Result<Promises, JudgeError> {
@@ -131,9 +119,8 @@ fn promises(experiment: &Experiment) -> Result<Promises, JudgeError> {
 }
 
 fn promise(expectation: &Expectation) -> Result<Promise, JudgeError> {
-    let metric = Metric::named(&expectation.metric).ok_or_else(|| JudgeError::Metric {
-        metric: expectation.metric.clone(),
-    })?;
+    let metric =
+        Metric::named(&expectation.metric).ok_or_else(|| JudgeError::Metric { metric: expectation.metric.clone() })?;
     Ok(Promise {
         profile: expectation.profile.clone(),
         metric,
@@ -150,11 +137,7 @@ fn promise(expectation: &Expectation) -> Result<Promise, JudgeError> {
 
 /// librdkafka reads committed records only, unless it is told otherwise.
 fn reads_committed(profile: &experiment::Profile) -> bool {
-    !profile
-        .consumer
-        .options
-        .iter()
-        .any(|(key, value)| key.value == "isolation.level" && value == "read_uncommitted")
+    !profile.consumer.options.iter().any(|(key, value)| key.value == "isolation.level" && value == "read_uncommitted")
 }
 
 /// A producer that fell behind its plan on a busy host was held up by the host, as far as anyone can
@@ -165,15 +148,11 @@ fn too_busy(history: &History, planned: u64, counts: &Counts) -> bool {
 }
 
 fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcome> {
-    let evidence = |change: &Change| Evidence {
-        holds: change.proof.holds,
-        summary: change.proof.summary.clone(),
-    };
+    let evidence = |change: &Change| Evidence { holds: change.proof.holds, summary: change.proof.summary.clone() };
     let outcome = |(index, spec): (usize, &experiment::FaultSpec)| {
         let fault = history.faults.get(&index);
         FaultOutcome {
-            // As people count.
-            fault: index + 1,
+            fault: index,
             kind: spec.kind.name().to_owned(),
             brokers: fault.map(|f| f.brokers.clone()).unwrap_or_default(),
             same_for_all: fault.and_then(|f| f.same_for_all).unwrap_or(true),
@@ -181,10 +160,7 @@ fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcom
             healed: fault.and_then(|f| f.healed.as_ref()).map(evidence),
             recovered: fault
                 .and_then(|f| f.recovered.as_ref())
-                .map(|recovered| Recovery {
-                    reached: recovered.reached,
-                    state: recovered.state.clone(),
-                }),
+                .map(|recovered| Recovery { reached: recovered.reached, state: recovered.state.clone() }),
         }
     };
     experiment.faults.iter().enumerate().map(outcome).collect()
@@ -194,10 +170,7 @@ fn stopped_by(experiment: &Experiment, history: &History) -> Option<String> {
     if let Some(by) = &history.interrupted {
         return Some(by.clone());
     }
-    let topicless = experiment
-        .profiles
-        .iter()
-        .find(|profile| !history.topics.contains_key(&profile.name));
+    let topicless = experiment.profiles.iter().find(|profile| !history.topics.contains_key(&profile.name));
     if let (true, Some(profile)) = (history.ended, topicless) {
         return Some(format!("something before {} had its topic", profile.name));
     }
@@ -208,26 +181,15 @@ fn stopped_by(experiment: &Experiment, history: &History) -> Option<String> {
 }
 
 fn notes(history: &History, journals: &Journals) -> Vec<String> {
-    let torn = history
-        .torn
-        .then(|| format!("the last line of {EVENTS} was cut off and is left out"));
+    let torn = history.torn.then(|| format!("the last line of {EVENTS} was cut off and is left out"));
     let unasked = history.clients.iter().filter_map(|client| {
         let how = client.unasked.as_ref()?;
         Some(format!("{} ended unasked: {how}", client.id))
     });
-    torn.into_iter()
-        .chain(journals.notes())
-        .chain(unasked)
-        .chain(history.warnings.iter().cloned())
-        .collect()
+    torn.into_iter().chain(journals.notes()).chain(unasked).chain(history.warnings.iter().cloned()).collect()
 }
 
-fn fault(
-    index: usize,
-    experiment: &Experiment,
-    history: &History,
-    profiles: &[ProfileOutcome],
-) -> Fault {
+fn fault(index: usize, experiment: &Experiment, history: &History, profiles: &[ProfileOutcome]) -> Fault {
     let at = |ns: u64| moment(history, ns);
     let seen = history.faults.get(&index);
     let injected = seen.and_then(|fault| fault.injected.as_ref());
@@ -235,48 +197,33 @@ fn fault(
     let recovered = seen.and_then(|fault| fault.recovered.as_ref());
     Fault {
         kind: experiment.faults[index].kind.name().to_owned(),
-        target: seen
-            .filter(|fault| fault.same_for_all.is_some())
-            .map(|fault| Target {
-                brokers: fault.brokers.clone(),
-                basis: fault.basis.clone(),
-                same_for_all: fault.same_for_all.unwrap_or(false),
-            }),
+        target: seen.filter(|fault| fault.same_for_all.is_some()).map(|fault| Target {
+            brokers: fault.brokers.clone(),
+            basis: fault.basis.clone(),
+            same_for_all: fault.same_for_all.unwrap_or(false),
+        }),
         inject_called_at: injected.map(|change| at(change.called_ns)),
         injected_at: injected.map(|change| at(change.proven_ns)),
         heal_called_at: healed.map(|change| at(change.called_ns)),
         healed_at: healed.map(|change| at(change.proven_ns)),
-        recovered_at: recovered
-            .filter(|recovered| recovered.reached)
-            .map(|recovered| at(recovered.at_ns)),
+        recovered_at: recovered.filter(|recovered| recovered.reached).map(|recovered| at(recovered.at_ns)),
         proof: Proofs {
             injected: injected.map(|change| change.proof.clone()),
             healed: healed.map(|change| change.proof.clone()),
             recovered: recovered.map(|recovered| recovered.state.clone()),
         },
-        exposure: profiles
-            .iter()
-            .map(|outcome| (outcome.profile.clone(), outcome.times.exposure[index]))
-            .collect(),
+        exposure: profiles.iter().map(|outcome| (outcome.profile.clone(), outcome.times.exposure[index])).collect(),
     }
 }
 
 /// A moment of CLOCK_BOOTTIME in UTC, by the clocks of the run's start.
 fn moment(history: &History, boottime_ns: u64) -> Timestamp {
     let since = i128::from(boottime_ns) - i128::from(history.started.boottime_ns);
-    history
-        .started
-        .utc
-        .saturating_add(SignedDuration::from_nanos_i128(since))
-        .unwrap_or(history.started.utc)
+    history.started.utc.saturating_add(SignedDuration::from_nanos_i128(since)).unwrap_or(history.started.utc)
 }
 
 fn counts(outcome: &ProfileOutcome) -> ProfileCounts {
-    let Times {
-        unavailable,
-        ack_latency_ms,
-        ..
-    } = outcome.times;
+    let Times { unavailable, ack_latency_ms, .. } = outcome.times;
     ProfileCounts {
         messages: outcome.reconciliation.counts,
         unavailable_ms_max: unavailable.map(|span| span.ms),
@@ -294,5 +241,41 @@ fn environment(history: &History) -> Environment {
         boot_ms: history.boot_ms,
         host_busy_max: busy.iter().copied().reduce(f64::max),
         host_busy_mean: (!busy.is_empty()).then_some(mean),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lossproof_ledger::clock::Stamp;
+    use lossproof_ledger::event::{Event, EventKind};
+    use test_case::test_case;
+
+    use super::*;
+
+    #[test_case(100, &[0.5, 1.0], false; "the rate was kept on a busy host")]
+    #[test_case(90, &[0.5, 0.6], false; "something else held the producer up")]
+    #[test_case(90, &[0.5, 1.0], true; "held up on a busy host")]
+    #[test_case(90, &[], false; "nobody looked at the host")]
+    fn a_host_is_too_busy_when_producers_fall_behind_on_it(offered: u64, busy: &[f64], expected: bool) {
+        let event = |kind| Event { at: Stamp { boottime_ns: 1, utc: Timestamp::UNIX_EPOCH }, kind };
+        let mut events = vec![event(EventKind::RunStarted {
+            run: "r".to_owned(),
+            experiment: "e".to_owned(),
+            version: "0.1.0".to_owned(),
+        })];
+        events.extend(busy.iter().map(|busy| event(EventKind::HostLoad { busy: *busy })));
+        let history = History::of(events, false).unwrap();
+        let counts = Counts { offered, ..Counts::default() };
+        assert_eq!(too_busy(&history, 100, &counts), expected);
+    }
+
+    #[test]
+    fn moments_go_by_the_clock_that_does_not_step() {
+        let started = Stamp { boottime_ns: 5_000_000_000, utc: Timestamp::from_second(1_700_000_000).unwrap() };
+        let start =
+            EventKind::RunStarted { run: "r".to_owned(), experiment: "e".to_owned(), version: "0.1.0".to_owned() };
+        let history = History::of(vec![Event { at: started, kind: start }], false).unwrap();
+        assert_eq!(moment(&history, 6_500_000_000).to_string(), "2023-11-14T22:13:21.5Z");
+        assert_eq!(moment(&history, 4_000_000_000).to_string(), "2023-11-14T22:13:19Z");
     }
 }

@@ -15,9 +15,7 @@ use crate::report::model::{Fault, Profile, Report};
 pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String> {
     let mut lines = Vec::new();
     if !report.profiles.values().all(Profile::is_complete) {
-        lines.push(format!(
-            "{UNSURE} not all that happened could be read, so that this number may be another"
-        ));
+        lines.push(format!("{UNSURE} not all that happened could be read, so that this number may be another"));
     }
     let width = report.profiles.keys().map(String::len).max().unwrap_or(0);
     for (name, profile) in &report.profiles {
@@ -35,12 +33,7 @@ pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String
     }
     lines.push(String::new());
     lines.push(verdict(report, style));
-    lines.extend(
-        report
-            .reasons
-            .iter()
-            .map(|reason| format!("  - {}", reason.text)),
-    );
+    lines.extend(report.reasons.iter().map(|reason| format!("  - {}", reason.text)));
     lines.push(format!("stored in {}", run_dir.display()));
     lines
 }
@@ -75,10 +68,7 @@ fn identities(counts: &Counts) -> [String; 2] {
     ]);
     [
         format!("offered {} = {told} = {became}", thousands(counts.offered)),
-        format!(
-            "records in the log {} = {records}",
-            thousands(counts.records_in_log)
-        ),
+        format!("records in the log {} = {records}", thousands(counts.records_in_log)),
     ]
 }
 
@@ -88,11 +78,7 @@ fn sum(parts: &[(u64, &str)]) -> String {
         .filter(|(number, _)| *number > 0)
         .map(|(number, name)| format!("{} {name}", thousands(*number)))
         .collect();
-    if parts.is_empty() {
-        "0".to_owned()
-    } else {
-        parts.join(" + ")
-    }
+    if parts.is_empty() { "0".to_owned() } else { parts.join(" + ") }
 }
 
 fn fault(lines: &mut Vec<String>, report: &Report, index: usize, fault: &Fault, style: Style) {
@@ -111,11 +97,7 @@ fn fault(lines: &mut Vec<String>, report: &Report, index: usize, fault: &Fault, 
     };
     let proven = |done: &str, proof: &Option<Proof>, moment| match proof {
         None => format!("  never {done}"),
-        Some(Proof {
-            holds: true,
-            summary,
-            ..
-        }) => {
+        Some(Proof { holds: true, summary, .. }) => {
             format!("  {} {done}, proven: {summary}", at(moment))
         }
         Some(Proof { summary, .. }) => {
@@ -133,25 +115,14 @@ fn fault(lines: &mut Vec<String>, report: &Report, index: usize, fault: &Fault, 
         (Some(state), None) => style.paint(Tone::Bad, &format!("  not recovered: {state}")),
         (None, _) => "  recovery was not awaited".to_owned(),
     });
-    let exposed: Vec<String> = fault
-        .exposure
-        .iter()
-        .map(|(profile, messages)| format!("{} of {profile}", thousands(*messages)))
-        .collect();
+    let exposed: Vec<String> =
+        fault.exposure.iter().map(|(profile, messages)| format!("{} of {profile}", thousands(*messages))).collect();
     if !exposed.is_empty() {
-        lines.push(format!(
-            "  exposed, in flight or acknowledged meanwhile: {}",
-            exposed.join(", ")
-        ));
+        lines.push(format!("  exposed, in flight or acknowledged meanwhile: {}", exposed.join(", ")));
     }
 }
 
 fn verdict(report: &Report, style: Style) -> String {
     let (tone, word) = verdict_word(report.verdict);
-    format!(
-        "{}  {} ({})",
-        style.paint(tone, word),
-        report.experiment,
-        millis(report.duration_ms)
-    )
+    format!("{}  {} ({})", style.paint(tone, word), report.experiment, millis(report.duration_ms))
 }

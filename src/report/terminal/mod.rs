@@ -133,12 +133,9 @@ impl Terminal {
 
     /// Shows the account of a judged run.
     pub fn report(&mut self, report: &Report, run_dir: &Path) {
-        if let Some(bars) = &mut self.bars {
-            bars.clear();
-        }
+        self.rest();
         self.out.line("");
-        self.out
-            .line(&counts::table(report, self.style, self.width));
+        self.out.line(&counts::table(report, self.style, self.width));
         for line in closing::lines(report, run_dir, self.style) {
             self.out.line(&line);
         }
@@ -149,11 +146,18 @@ impl Terminal {
         }
     }
 
+    /// Takes the foot off a live terminal, so that others may write below what was shown.
+    pub fn rest(&mut self) {
+        if let Some(bars) = &mut self.bars {
+            bars.clear();
+        }
+    }
+
     /// Shows how several experiments ended.
     pub fn summary(&mut self, experiments: &[Summary<'_>]) {
+        self.rest();
         self.out.line("");
-        self.out
-            .line(&summary::table(experiments, self.style, self.width));
+        self.out.line(&summary::table(experiments, self.style, self.width));
     }
 
     fn progress(&mut self, event: &Event, since_start: Duration) {
@@ -163,11 +167,7 @@ impl Terminal {
         }
         self.last_progress = since_start;
         for (profile, sums) in self.tally.profiles() {
-            let text = format!(
-                "{} {profile}: {}",
-                words::offset(since_start),
-                sums.sentence()
-            );
+            let text = format!("{} {profile}: {}", words::offset(since_start), sums.sentence());
             self.out.line(&self.style.paint(Tone::Faint, &text));
         }
     }

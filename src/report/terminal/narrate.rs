@@ -27,10 +27,7 @@ pub(super) struct Line {
 
 impl Line {
     fn new(tone: Tone, text: impl Into<String>) -> Self {
-        Self {
-            tone,
-            text: text.into(),
-        }
+        Self { tone, text: text.into() }
     }
 }
 
@@ -60,23 +57,12 @@ impl Narrator {
     /// Takes note of the event, and says it if it is worth a line.
     pub(super) fn tell(&mut self, event: &Event) -> Option<Line> {
         let line = match &event.kind {
-            EventKind::RunStarted {
-                run,
-                experiment,
-                version,
-            } => {
+            EventKind::RunStarted { run, experiment, version } => {
                 self.started_ns = Some(event.at.boottime_ns);
                 self.faults.clear();
-                Line::new(
-                    Tone::Strong,
-                    format!("{experiment}: run {run} (lossproof {version})"),
-                )
+                Line::new(Tone::Strong, format!("{experiment}: run {run} (lossproof {version})"))
             }
-            EventKind::ClusterReady {
-                image,
-                boot_ms,
-                brokers,
-            } => {
+            EventKind::ClusterReady { image, boot_ms, brokers } => {
                 let size = words::count(brokers.len() as u64, "broker", "brokers");
                 let how = match boot_ms {
                     Some(ms) => format!("ready after {}", words::millis(*ms)),
@@ -100,34 +86,19 @@ impl Narrator {
             EventKind::ClientStarted { client, pid, .. } if client.incarnation > 0 => {
                 Line::new(Tone::Plain, format!("{} started, pid {pid}", client))
             }
-            EventKind::ClientNotice { client, text } => {
-                Line::new(Tone::Notable, format!("{}: {text}", client))
+            EventKind::ClientNotice { client, text } => Line::new(Tone::Notable, format!("{}: {text}", client)),
+            EventKind::ClientEnded { client, expected: false, how } => {
+                Line::new(Tone::Bad, format!("{} ended unasked: {how}", client))
             }
-            EventKind::ClientEnded {
-                client,
-                expected: false,
-                how,
-            } => Line::new(Tone::Bad, format!("{} ended unasked: {how}", client)),
-            EventKind::FaultResolved {
-                fault,
-                kind,
-                brokers,
-                basis,
-                same_for_all,
-            } => {
+            EventKind::FaultResolved { fault, kind, brokers, basis, same_for_all } => {
                 self.resolve(*fault, kind, brokers);
-                let mut text = format!(
-                    "{} will hit {}: {basis}",
-                    self.fault(*fault),
-                    self.target(*fault)
-                );
+                let mut text = format!("{} will hit {}: {basis}", self.fault(*fault), self.target(*fault));
                 if !same_for_all {
-                    text.push_str(
-                        " (not the same for all profiles, so the comparison is not fair)",
-                    );
+                    text.push_str(" (not the same for all profiles, so the comparison is not fair)");
                 }
                 Line::new(Tone::Notable, text)
             }
+<<<<<<< HEAD
             EventKind::UndoRecorded { fault, undo } => Line::new(
                 Tone::Faint,
                 format!("{} can be undone: {undo}", self.fault(*fault)),
@@ -139,6 +110,13 @@ impl Narrator {
                 held_ms,
                 ..
             } => {
+=======
+            EventKind::UndoRecorded { fault, undo } => {
+                Line::new(Tone::Faint, format!("{} can be undone: {undo}", self.fault(*fault)))
+            }
+            EventKind::FaultStep { fault, text } => Line::new(Tone::Notable, format!("{}: {text}", self.fault(*fault))),
+            EventKind::FaultInjected { fault, proof, held_ms, .. } => {
+>>>>>>> report
                 let mut line = self.proven(*fault, "injected", proof);
                 if let Some(ms) = held_ms {
                     line.text = format!("{} (held for {})", line.text, words::millis(*ms));
@@ -146,11 +124,7 @@ impl Narrator {
                 line
             }
             EventKind::FaultHealed { fault, proof, .. } => self.proven(*fault, "healed", proof),
-            EventKind::FaultRecovered {
-                fault,
-                reached,
-                state,
-            } => {
+            EventKind::FaultRecovered { fault, reached, state } => {
                 let name = self.fault(*fault);
                 if *reached {
                     Line::new(Tone::Good, format!("recovered from {name}: {state}"))
@@ -158,13 +132,7 @@ impl Narrator {
                     Line::new(Tone::Bad, format!("no recovery from {name}: {state}"))
                 }
             }
-            EventKind::PartitionAudited {
-                profile,
-                partition,
-                complete: false,
-                why,
-                ..
-            } => Line::new(
+            EventKind::PartitionAudited { profile, partition, complete: false, why, .. } => Line::new(
                 Tone::Bad,
                 format!(
                     "{profile}: partition {partition} could not be read to its end: {}",
@@ -172,10 +140,9 @@ impl Narrator {
                 ),
             ),
             EventKind::Warning { text } => Line::new(Tone::Notable, format!("warning: {text}")),
-            EventKind::Interrupted { by } => Line::new(
-                Tone::Bad,
-                format!("interrupted by {by}: healing, then tearing down"),
-            ),
+            EventKind::Interrupted { by } => {
+                Line::new(Tone::Bad, format!("interrupted by {by}: healing, then tearing down"))
+            }
             EventKind::TopicCreated { .. }
             | EventKind::ClientStarted { .. }
             | EventKind::ClientProgress { .. }
@@ -195,24 +162,15 @@ impl Narrator {
         if self.faults.len() <= index {
             self.faults.resize_with(index + 1, || None);
         }
-        self.faults[index] = Some(Fault {
-            kind: kind.to_owned(),
-            brokers: brokers.to_vec(),
-        });
+        self.faults[index] = Some(Fault { kind: kind.to_owned(), brokers: brokers.to_vec() });
     }
 
     fn proven(&self, fault: usize, done: &str, proof: &Proof) -> Line {
         let name = self.fault(fault);
         if proof.holds {
-            Line::new(
-                Tone::Notable,
-                format!("{name} {done}, proven: {}", proof.summary),
-            )
+            Line::new(Tone::Notable, format!("{name} {done}, proven: {}", proof.summary))
         } else {
-            Line::new(
-                Tone::Bad,
-                format!("{name} not proven to be {done}: {}", proof.summary),
-            )
+            Line::new(Tone::Bad, format!("{name} not proven to be {done}: {}", proof.summary))
         }
     }
 }

@@ -13,10 +13,7 @@ pub(super) struct Out {
 
 impl Out {
     pub(super) fn new(sink: Box<dyn Write + Send>) -> Self {
-        Self {
-            sink,
-            closed: false,
-        }
+        Self { sink, closed: false }
     }
 
     pub(super) fn line(&mut self, text: &str) {
@@ -60,9 +57,7 @@ impl Style {
     pub(super) fn of(stream: Stream) -> Self {
         // The only question owo-colors answers is "how does this text look there?".
         let bold = "".if_supports_color(stream, |text| text.bold()).to_string();
-        Self {
-            colour: !bold.is_empty(),
-        }
+        Self { colour: !bold.is_empty() }
     }
 
     pub(super) fn paint(self, tone: Tone, text: &str) -> String {
@@ -123,13 +118,7 @@ mod tests {
     #[test]
     fn without_colour_no_tone_leaves_a_trace() {
         let style = Style { colour: false };
-        for tone in [
-            Tone::Faint,
-            Tone::Strong,
-            Tone::Good,
-            Tone::Notable,
-            Tone::Bad,
-        ] {
+        for tone in [Tone::Faint, Tone::Strong, Tone::Good, Tone::Notable, Tone::Bad] {
             assert_eq!(style.paint(tone, "lost"), "lost");
         }
     }

@@ -23,9 +23,7 @@ pub struct Summary<'a> {
 pub(super) fn table(experiments: &[Summary<'_>], style: Style, width: u16) -> String {
     let profiles = profiles(experiments);
     let mut table = grid(style, width);
-    let lost = profiles
-        .iter()
-        .map(|profile| Cell::new(format!("{profile} lost")).set_alignment(CellAlignment::Right));
+    let lost = profiles.iter().map(|profile| Cell::new(format!("{profile} lost")).set_alignment(CellAlignment::Right));
     table.set_header(
         [Cell::new("experiment"), Cell::new("verdict")]
             .into_iter()
@@ -39,9 +37,7 @@ pub(super) fn table(experiments: &[Summary<'_>], style: Style, width: u16) -> St
                 let (tone, word) = verdict_word(report.verdict);
                 cells.push(cell(word, tone));
                 cells.extend(profiles.iter().map(|name| lost_by(report, name)));
-                cells.push(
-                    Cell::new(millis(report.duration_ms)).set_alignment(CellAlignment::Right),
-                );
+                cells.push(Cell::new(millis(report.duration_ms)).set_alignment(CellAlignment::Right));
             }
             Err(why) => {
                 cells.push(cell(why, Tone::Bad));

@@ -40,12 +40,7 @@ impl Tally {
         for (client, progress) in &self.clients {
             let sums = profiles.entry(client.profile.as_str()).or_default();
             match *progress {
-                Progress::Producer {
-                    offered,
-                    acked,
-                    errors,
-                    in_flight,
-                } => {
+                Progress::Producer { offered, acked, errors, in_flight } => {
                     sums.offered += offered;
                     sums.acked += acked;
                     sums.errors += errors;
@@ -78,12 +73,7 @@ mod tests {
     use super::*;
 
     fn client(role: Role, member: u16, incarnation: u16) -> ClientId {
-        ClientId {
-            profile: "baseline".to_owned(),
-            role,
-            member,
-            incarnation,
-        }
+        ClientId { profile: "baseline".to_owned(), role, member, incarnation }
     }
 
     #[test]
@@ -91,29 +81,12 @@ mod tests {
         let mut tally = Tally::default();
         let producer = client(Role::Producer, 0, 0);
         for acked in [5, 8] {
-            tally.update(
-                &producer,
-                &Progress::Producer {
-                    offered: 10,
-                    acked,
-                    errors: 1,
-                    in_flight: 1,
-                },
-            );
+            tally.update(&producer, &Progress::Producer { offered: 10, acked, errors: 1, in_flight: 1 });
         }
         for (member, processed) in [(0, 3), (1, 4)] {
-            tally.update(
-                &client(Role::Consumer, member, 0),
-                &Progress::Consumer {
-                    polled: 9,
-                    processed,
-                },
-            );
+            tally.update(&client(Role::Consumer, member, 0), &Progress::Consumer { polled: 9, processed });
         }
         tally.ended(&producer);
-        assert_eq!(
-            tally.profiles()["baseline"].sentence(),
-            "offered 10, acked 8, errors 1, in flight 0, processed 7"
-        );
+        assert_eq!(tally.profiles()["baseline"].sentence(), "offered 10, acked 8, errors 1, in flight 0, processed 7");
     }
 }

@@ -40,31 +40,17 @@ fn stamp(ms: u64) -> Stamp {
 }
 
 fn proof(holds: bool, summary: &str) -> Proof {
-    Proof {
-        holds,
-        summary: summary.to_owned(),
-        evidence: serde_json::Map::new(),
-    }
+    Proof { holds, summary: summary.to_owned(), evidence: serde_json::Map::new() }
 }
 
 fn client(profile: &str, role: Role) -> ClientId {
-    ClientId {
-        profile: profile.to_owned(),
-        role,
-        member: 0,
-        incarnation: 0,
-    }
+    ClientId { profile: profile.to_owned(), role, member: 0, incarnation: 0 }
 }
 
 fn produced(offered: u64, acked: u64, errors: u64) -> EventKind {
     EventKind::ClientProgress {
         client: client("baseline", Role::Producer),
-        progress: Progress::Producer {
-            offered,
-            acked,
-            errors,
-            in_flight: offered - acked - errors,
-        },
+        progress: Progress::Producer { offered, acked, errors, in_flight: offered - acked - errors },
     }
 }
 
@@ -72,10 +58,7 @@ fn shown(events: &[(u64, EventKind)]) -> String {
     let page = Page::default();
     let mut terminal = Terminal::plain(Box::new(page.clone()));
     for (ms, kind) in events {
-        terminal.event(&Event {
-            at: stamp(*ms),
-            kind: kind.clone(),
-        });
+        terminal.event(&Event { at: stamp(*ms), kind: kind.clone() });
     }
     page.text()
 }
@@ -91,13 +74,7 @@ fn plain_output_tells_the_run_line_by_line() {
                 version: "0.1.0".to_owned(),
             },
         ),
-        (
-            1,
-            EventKind::PhaseStarted {
-                phase: Phase::Provision,
-                expected_ms: None,
-            },
-        ),
+        (1, EventKind::PhaseStarted { phase: Phase::Provision, expected_ms: None }),
         (
             9_312,
             EventKind::ClusterReady {
@@ -114,23 +91,11 @@ fn plain_output_tells_the_run_line_by_line() {
                 partitions: 3,
             },
         ),
-        (
-            9_900,
-            EventKind::PhaseStarted {
-                phase: Phase::WarmUp,
-                expected_ms: Some(5_000),
-            },
-        ),
+        (9_900, EventKind::PhaseStarted { phase: Phase::WarmUp, expected_ms: Some(5_000) }),
         (10_100, produced(400, 390, 0)),
         (10_600, produced(1_400, 1_390, 0)),
         (15_100, produced(11_400, 11_390, 0)),
-        (
-            15_200,
-            EventKind::PhaseStarted {
-                phase: Phase::Faults,
-                expected_ms: Some(25_000),
-            },
-        ),
+        (15_200, EventKind::PhaseStarted { phase: Phase::Faults, expected_ms: Some(25_000) }),
         (
             20_200,
             EventKind::FaultResolved {
@@ -141,22 +106,13 @@ fn plain_output_tells_the_run_line_by_line() {
                 same_for_all: true,
             },
         ),
-        (
-            20_201,
-            EventKind::UndoRecorded {
-                fault: 0,
-                undo: "delete the root qdisc of broker 2".to_owned(),
-            },
-        ),
+        (20_201, EventKind::UndoRecorded { fault: 0, undo: "delete the root qdisc of broker 2".to_owned() }),
         (
             20_240,
             EventKind::FaultInjected {
                 fault: 0,
                 called_at: stamp(20_202),
-                proof: proof(
-                    true,
-                    "14 packets dropped, a probe of broker 1 went unanswered",
-                ),
+                proof: proof(true, "14 packets dropped, a probe of broker 1 went unanswered"),
                 held_ms: Some(20_000),
             },
         ),
@@ -196,18 +152,8 @@ fn plain_output_tells_the_run_line_by_line() {
                 why: Some("the fence was not written before the deadline".to_owned()),
             },
         ),
-        (
-            60_100,
-            EventKind::Warning {
-                text: "this host was 98 % busy".to_owned(),
-            },
-        ),
-        (
-            60_200,
-            EventKind::Interrupted {
-                by: "SIGINT".to_owned(),
-            },
-        ),
+        (60_100, EventKind::Warning { text: "this host was 98 % busy".to_owned() }),
+        (60_200, EventKind::Interrupted { by: "SIGINT".to_owned() }),
     ]);
     insta::assert_snapshot!(text);
 }
@@ -223,10 +169,7 @@ fn a_fault_without_proof_is_never_said_to_be_injected() {
             held_ms: None,
         },
     )]);
-    assert_eq!(
-        text,
-        "+0.0s fault 1 not proven to be injected: no packet was dropped on port 9999\n"
-    );
+    assert_eq!(text, "+0.0s fault 1 not proven to be injected: no packet was dropped on port 9999\n");
 }
 
 fn closed(style: Style, report: &Report) -> String {
@@ -262,33 +205,21 @@ fn a_failed_report_names_its_reasons_and_what_could_not_be_measured() {
 #[test]
 fn losses_stand_out_in_colour() {
     let text = closed(Style { colour: true }, &sample::leader_partition());
-    let lost = text
-        .lines()
-        .find(|line| line.contains("lost in the cluster ("))
-        .unwrap();
+    let lost = text.lines().find(|line| line.contains("lost in the cluster (")).unwrap();
     let red = "\u{1b}[38;5;9m";
-    assert_eq!(
-        lost.matches(red).count(),
-        1,
-        "only the baseline's: {lost:?}"
-    );
+    assert_eq!(lost.matches(red).count(), 1, "only the baseline's: {lost:?}");
     assert!(lost.find(red) < lost.find("44,155"), "{lost:?}");
 }
 
 #[test]
 fn json_output_is_the_report_and_nothing_else() {
     let (page, json) = (Page::default(), Page::default());
-    let mut terminal = Terminal {
-        json: Some(Out::new(Box::new(json.clone()))),
-        ..Terminal::plain(Box::new(page.clone()))
-    };
+    let mut terminal =
+        Terminal { json: Some(Out::new(Box::new(json.clone()))), ..Terminal::plain(Box::new(page.clone())) };
     let report = sample::leader_partition();
     terminal.report(&report, Path::new("runs/x"));
     assert_eq!(json.text().into_bytes(), report.to_json().unwrap());
-    assert_eq!(
-        serde_json::from_str::<Report>(&json.text()).unwrap(),
-        report
-    );
+    assert_eq!(serde_json::from_str::<Report>(&json.text()).unwrap(), report);
     assert!(page.text().contains("PASS"));
 }
 
@@ -302,21 +233,9 @@ fn several_experiments_are_summed_up() {
     let page = Page::default();
     let mut terminal = Terminal::plain(Box::new(page.clone()));
     terminal.summary(&[
-        Summary {
-            experiment: "leader-partition",
-            outcome: Ok(&passed),
-            run_dir: Some(Path::new("runs/a")),
-        },
-        Summary {
-            experiment: "sham",
-            outcome: Ok(&other),
-            run_dir: Some(Path::new("runs/b")),
-        },
-        Summary {
-            experiment: "disk-full",
-            outcome: Err("no cluster"),
-            run_dir: None,
-        },
+        Summary { experiment: "leader-partition", outcome: Ok(&passed), run_dir: Some(Path::new("runs/a")) },
+        Summary { experiment: "sham", outcome: Ok(&other), run_dir: Some(Path::new("runs/b")) },
+        Summary { experiment: "disk-full", outcome: Err("no cluster"), run_dir: None },
     ]);
     insta::assert_snapshot!(page.text());
 }

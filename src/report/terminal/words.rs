@@ -41,11 +41,7 @@ pub(super) fn offset(since_start: Duration) -> String {
 
 /// `one broker`, `3 brokers`.
 pub(super) fn count(number: u64, one: &str, many: &str) -> String {
-    if number == 1 {
-        format!("one {one}")
-    } else {
-        format!("{} {many}", thousands(number))
-    }
+    if number == 1 { format!("one {one}") } else { format!("{} {many}", thousands(number)) }
 }
 
 /// `broker 2`, `brokers 1 and 3`.
