@@ -22,6 +22,8 @@ struct Cli {
 enum Command {
     /// Run experiments and judge them.
     Run(cli::run::RunArgs),
+    Plan(cli::plan::PlanArgs),
+    List(cli::list::ListArgs),
     /// Remove what dead or kept runs left; a live run is left alone.
     Clean(cli::clean::CleanArgs),
     /// Judge a stored run again, without Docker.
@@ -68,6 +70,8 @@ fn main() -> ExitCode {
             Command::Run(args) => cli::run::run(args).await,
             Command::Clean(args) => cli::clean::run(args).await,
             Command::Analyze(args) => cli::analyze::run(&args),
+            Command::Plan(args) => cli::plan::run(&args),
+            Command::List(args) => cli::list::run(&args),
             Command::Client(_) => Exit::Internal,
         }
     });

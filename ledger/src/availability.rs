@@ -49,8 +49,7 @@ pub struct PacedStream {
 
 impl PacedStream {
     const fn intended_ns(&self, sequence: u64) -> u64 {
-        self.start_ns
-            .saturating_add(sequence.saturating_mul(self.period_ns))
+        self.start_ns.saturating_add(sequence.saturating_mul(self.period_ns))
     }
 }
 
@@ -74,9 +73,7 @@ impl Window {
     }
 
     fn affects(&self, partition: i32) -> bool {
-        self.partitions
-            .as_ref()
-            .is_none_or(|affected| affected.contains(&partition))
+        self.partitions.as_ref().is_none_or(|affected| affected.contains(&partition))
     }
 }
 
@@ -91,25 +88,16 @@ pub struct Span {
 
 impl Span {
     const fn closed(ns: u64) -> Self {
-        Self {
-            ms: ns.div_ceil(NS_PER_MS),
-            at_least: false,
-        }
+        Self { ms: ns.div_ceil(NS_PER_MS), at_least: false }
     }
 
     const fn open(ns: u64) -> Self {
-        Self {
-            ms: ns / NS_PER_MS,
-            at_least: true,
-        }
+        Self { ms: ns / NS_PER_MS, at_least: true }
     }
 
     /// The longer of two; with an open one among them, the answer is open.
     fn longest(self, other: Self) -> Self {
-        Self {
-            ms: self.ms.max(other.ms),
-            at_least: self.at_least || other.at_least,
-        }
+        Self { ms: self.ms.max(other.ms), at_least: self.at_least || other.at_least }
     }
 }
 
@@ -160,11 +148,7 @@ impl Times {
     /// Until acks and processing had resumed after every heal; none without a healed fault.
     #[must_use]
     pub fn resumed_within(&self) -> Option<Span> {
-        self.resumption
-            .iter()
-            .flat_map(|r| [r.acks, r.processing])
-            .flatten()
-            .reduce(Span::longest)
+        self.resumption.iter().flat_map(|r| [r.acks, r.processing]).flatten().reduce(Span::longest)
     }
 }
 
@@ -193,19 +177,13 @@ struct Firsts {
 }
 
 impl Firsts {
-    const NONE: Self = Self {
-        healed: u64::MAX,
-        recovered: u64::MAX,
-    };
+    const NONE: Self = Self { healed: u64::MAX, recovered: u64::MAX };
 
     fn note(&mut self, at_ns: u64, window: &Window) {
         if window.healed_ns.is_some_and(|healed| at_ns >= healed) {
             self.healed = self.healed.min(at_ns);
         }
-        if window
-            .recovered_ns
-            .is_some_and(|recovered| at_ns >= recovered)
-        {
+        if window.recovered_ns.is_some_and(|recovered| at_ns >= recovered) {
             self.recovered = self.recovered.min(at_ns);
         }
     }
@@ -239,11 +217,7 @@ impl Timekeeper {
         };
         Self {
             tracks: streams.iter().map(|s| (s.id, track(s))).collect(),
-            processed: streams
-                .iter()
-                .filter(|s| s.offered > 0)
-                .map(|s| (s.id.partition, none.clone()))
-                .collect(),
+            processed: streams.iter().filter(|s| s.offered > 0).map(|s| (s.id.partition, none.clone())).collect(),
             windows,
             // Fixed bounds: `saturating_record` clamps to them, and never resizes.
             latency_us: Histogram::new_with_bounds(1, LATENCY_LIMIT_US, 3)
@@ -254,20 +228,10 @@ impl Timekeeper {
     /// Takes an entry of a producer's journal. What is not of a known stream is passed over:
     /// reconciliation refuses it.
     pub fn producer_record(&mut self, producer: u16, record: &Record) {
-        let Record::Told {
-            partition,
-            sequence,
-            told,
-            at_ns,
-            ..
-        } = *record
-        else {
+        let Record::Told { partition, sequence, told, at_ns, .. } = *record else {
             return;
         };
-        let id = StreamId {
-            producer,
-            partition,
-        };
+        let id = StreamId { producer, partition };
         let Some(track) = self.tracks.get_mut(&id) else {
             return;
         };
@@ -275,16 +239,8 @@ impl Timekeeper {
         let Some(reported) = track.reported_ns.get_mut(n) else {
             return;
         };
-        let at = if told == Told::Unsent {
-            NEVER_TAKEN
-        } else {
-            at_ns
-        };
-        *reported = if *reported == NO_REPORT {
-            at
-        } else {
-            at.max(*reported)
-        };
+        let at = if told == Told::Unsent { NEVER_TAKEN } else { at_ns };
+        *reported = if *reported == NO_REPORT { at } else { at.max(*reported) };
         track.unconfirmed |= told == Told::Unconfirmed;
         if told == Told::Acked {
             if track.acked_ns[n] == u64::MAX {
@@ -300,9 +256,7 @@ impl Timekeeper {
 
     /// Takes an entry of a group member's journal.
     pub fn consumer_record(&mut self, record: &Record) {
-        if let Record::Processed {
-            partition, at_ns, ..
-        } = *record
+        if let Record::Processed { partition, at_ns, .. } = *record
             && let Some(firsts) = self.processed.get_mut(&partition)
         {
             for (firsts, window) in firsts.iter_mut().zip(&self.windows) {
@@ -317,11 +271,7 @@ impl Timekeeper {
         let (exposure, exposed) = self.exposure();
         Times {
             ack_latency_ms: latency(&self.latency_us),
-            unavailable: self
-                .tracks
-                .values()
-                .filter_map(|track| unavailable(track, end_ns))
-                .reduce(Span::longest),
+            unavailable: self.tracks.values().filter_map(|track| unavailable(track, end_ns)).reduce(Span::longest),
             exposure,
             exposed,
             resumption: self
@@ -361,23 +311,14 @@ impl Timekeeper {
                 at => Span::closed(at - healed),
             })
         };
-        let confirming = || {
-            self.tracks
-                .values()
-                .filter(|track| !track.unconfirmed && track.stream.offered > 0)
-        };
-        let silent =
-            |firsts: &Firsts| window.recovered_ns.is_some() && firsts.recovered == u64::MAX;
-        let mut unacked_partitions: Vec<i32> = confirming()
-            .filter(|track| silent(&track.after[index]))
-            .map(|track| track.stream.id.partition)
-            .collect();
+        let confirming = || self.tracks.values().filter(|track| !track.unconfirmed && track.stream.offered > 0);
+        let silent = |firsts: &Firsts| window.recovered_ns.is_some() && firsts.recovered == u64::MAX;
+        let mut unacked_partitions: Vec<i32> =
+            confirming().filter(|track| silent(&track.after[index])).map(|track| track.stream.id.partition).collect();
         unacked_partitions.sort_unstable();
         unacked_partitions.dedup();
         Resumption {
-            acks: confirming()
-                .filter_map(|track| since_heal(track.after[index].healed))
-                .reduce(Span::longest),
+            acks: confirming().filter_map(|track| since_heal(track.after[index].healed)).reduce(Span::longest),
             processing: self
                 .processed
                 .values()

@@ -126,9 +126,7 @@ impl Category {
                 Told::Acked => Effect::Loss,
                 _ => Effect::None,
             },
-            Self::LostInCluster | Self::Expired | Self::LostByConsumer | Self::Undelivered => {
-                Effect::Loss
-            }
+            Self::LostInCluster | Self::Expired | Self::LostByConsumer | Self::Undelivered => Effect::Loss,
             Self::Unreadable | Self::Lagging | Self::BehindOpenTxn => Effect::Inconclusive,
         }
     }
@@ -148,12 +146,9 @@ pub const fn categorise(told: Told, in_log: InLog, group: Group, parked: Parked)
         (_, InLog::Absent, Group::Processed, _) => Category::Vanished,
         (_, _, Group::Processed, _) => Category::Delivered,
         (Told::Acked, InLog::Absent, _, _) => Category::LostInCluster,
-        (
-            Told::Unsent | Told::Failed | Told::Indeterminate | Told::Unconfirmed,
-            _,
-            _,
-            Parked::Held,
-        ) => Category::Recovered,
+        (Told::Unsent | Told::Failed | Told::Indeterminate | Told::Unconfirmed, _, _, Parked::Held) => {
+            Category::Recovered
+        }
         (_, InLog::Unreadable, _, _) => Category::Unreadable,
         (_, InLog::Expired, _, _) => Category::Expired,
         (_, InLog::Compacted, _, _) => Category::Compacted,
@@ -168,26 +163,9 @@ pub const fn categorise(told: Told, in_log: InLog, group: Group, parked: Parked)
 mod tests {
     use super::*;
 
-    const TOLD: [Told; 5] = [
-        Told::Unsent,
-        Told::Failed,
-        Told::Indeterminate,
-        Told::Unconfirmed,
-        Told::Acked,
-    ];
-    const IN_LOG: [InLog; 5] = [
-        InLog::Present,
-        InLog::Absent,
-        InLog::Expired,
-        InLog::Compacted,
-        InLog::Unreadable,
-    ];
-    const GROUP: [Group; 4] = [
-        Group::Processed,
-        Group::Past,
-        Group::Behind,
-        Group::BehindOpenTxn,
-    ];
+    const TOLD: [Told; 5] = [Told::Unsent, Told::Failed, Told::Indeterminate, Told::Unconfirmed, Told::Acked];
+    const IN_LOG: [InLog; 5] = [InLog::Present, InLog::Absent, InLog::Expired, InLog::Compacted, InLog::Unreadable];
+    const GROUP: [Group; 4] = [Group::Processed, Group::Past, Group::Behind, Group::BehindOpenTxn];
     const PARKED: [Parked; 2] = [Parked::Held, Parked::No];
 
     /// Each row with all that its predecessors exclude written out, so that order means nothing.
@@ -205,18 +183,9 @@ mod tests {
             (open && l == InLog::Unreadable, Category::Unreadable),
             (open && l == InLog::Expired, Category::Expired),
             (open && l == InLog::Compacted, Category::Compacted),
-            (
-                open && l == InLog::Present && g == Group::Past,
-                Category::LostByConsumer,
-            ),
-            (
-                open && l == InLog::Present && g == Group::Behind,
-                Category::Lagging,
-            ),
-            (
-                open && l == InLog::Present && g == Group::BehindOpenTxn,
-                Category::BehindOpenTxn,
-            ),
+            (open && l == InLog::Present && g == Group::Past, Category::LostByConsumer),
+            (open && l == InLog::Present && g == Group::Behind, Category::Lagging),
+            (open && l == InLog::Present && g == Group::BehindOpenTxn, Category::BehindOpenTxn),
             (open && absent && !acked, Category::Undelivered),
         ]
         .into_iter()
@@ -262,8 +231,7 @@ mod tests {
                         if l == InLog::Unreadable {
                             assert_ne!(effect, Effect::Loss, "a loss from not looking: {case}");
                         }
-                        if l == InLog::Present && matches!(g, Group::Behind | Group::BehindOpenTxn)
-                        {
+                        if l == InLog::Present && matches!(g, Group::Behind | Group::BehindOpenTxn) {
                             assert_ne!(effect, Effect::Loss, "it may still be read: {case}");
                         }
                         if r == Parked::Held && t != Told::Acked {

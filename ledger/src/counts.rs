@@ -226,14 +226,9 @@ impl Counts {
     /// The first one that does not balance.
     pub const fn check(&self) -> Result<(), Imbalance> {
         const fn equal(what: &'static str, left: u64, right: u64) -> Result<(), Imbalance> {
-            if left == right {
-                Ok(())
-            } else {
-                Err(Imbalance { what, left, right })
-            }
+            if left == right { Ok(()) } else { Err(Imbalance { what, left, right }) }
         }
-        let rows =
-            self.lost_in_cluster + self.expired + self.lost_by_consumer + self.undelivered.total();
+        let rows = self.lost_in_cluster + self.expired + self.lost_by_consumer + self.undelivered.total();
         if self.lost < rows || self.lost > rows + self.vanished {
             return Err(Imbalance {
                 what: "lost = lost_in_cluster + expired + lost_by_consumer + undelivered + the acked of vanished",
@@ -241,18 +236,10 @@ impl Counts {
                 right: rows,
             });
         }
-        if let Err(e) = equal(
-            "offered = the sum of the producer states",
-            self.offered,
-            self.told_total(),
-        ) {
+        if let Err(e) = equal("offered = the sum of the producer states", self.offered, self.told_total()) {
             return Err(e);
         }
-        if let Err(e) = equal(
-            "offered = the sum of the categories",
-            self.offered,
-            self.category_total(),
-        ) {
+        if let Err(e) = equal("offered = the sum of the categories", self.offered, self.category_total()) {
             return Err(e);
         }
         equal(
@@ -276,10 +263,7 @@ mod tests {
             delivered: 5,
             vanished: 1,
             lost_in_cluster: 2,
-            undelivered: Undelivered {
-                failed: 2,
-                ..Undelivered::default()
-            },
+            undelivered: Undelivered { failed: 2, ..Undelivered::default() },
             lost: 5,
             in_log: 5,
             duplicate_records: 1,
@@ -312,12 +296,7 @@ mod tests {
     #[test]
     fn names_are_those_of_the_report() {
         let json = serde_json::to_value(sound()).unwrap();
-        let mut keys: Vec<_> = json
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
         let mut names = Counts::NAMES.to_vec();
         keys.sort_unstable();
         names.sort_unstable();

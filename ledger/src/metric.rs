@@ -24,23 +24,18 @@ pub enum Metric {
 
 /// The names of all metrics.
 pub fn known_metrics() -> impl Iterator<Item = &'static str> {
-    Counts::NAMES
-        .iter()
-        .copied()
-        .chain([UNAVAILABLE, RESUMED_WITHIN])
+    Counts::NAMES.iter().copied().chain([UNAVAILABLE, RESUMED_WITHIN])
 }
 
 impl Metric {
     /// The metric of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        known_metrics()
-            .find(|known| *known == name)
-            .map(|known| match known {
-                UNAVAILABLE => Self::Unavailable,
-                RESUMED_WITHIN => Self::ResumedWithin,
-                count => Self::Count(count),
-            })
+        known_metrics().find(|known| *known == name).map(|known| match known {
+            UNAVAILABLE => Self::Unavailable,
+            RESUMED_WITHIN => Self::ResumedWithin,
+            count => Self::Count(count),
+        })
     }
 
     /// Its name.
@@ -70,19 +65,13 @@ impl Metric {
             Self::Unavailable => times.unavailable?,
             Self::ResumedWithin => times.resumed_within()?,
         };
-        Some(Known {
-            low: span.ms,
-            high: (!span.at_least).then_some(span.ms),
-        })
+        Some(Known { low: span.ms, high: (!span.at_least).then_some(span.ms) })
     }
 }
 
 /// A partition without complete witnesses may hold anything between nothing and everything.
 fn known_count(name: &str, reconciliation: &Reconciliation) -> Option<Known> {
-    let mut known = Known {
-        low: 0,
-        high: Some(0),
-    };
+    let mut known = Known { low: 0, high: Some(0) };
     for p in &reconciliation.partitions {
         if p.audit_complete && reconciliation.journals_complete {
             let count = p.counts.get(name)?;
@@ -172,10 +161,7 @@ mod tests {
     use test_case::test_case;
 
     const fn exactly(n: u64) -> Known {
-        Known {
-            low: n,
-            high: Some(n),
-        }
+        Known { low: n, high: Some(n) }
     }
 
     const fn at_least(n: u64) -> Known {
@@ -189,10 +175,7 @@ mod tests {
     #[test_case(Comparison::AtMost, [Yes, Yes, No], [Unknown, Unknown, No])]
     #[test_case(Comparison::LessThan, [Yes, No, No], [Unknown, No, No])]
     fn comparisons(comparison: Comparison, closed: [Holds; 3], open: [Holds; 3]) {
-        assert_eq!(
-            [9, 10, 11].map(|n| comparison.holds(exactly(n), 10)),
-            closed
-        );
+        assert_eq!([9, 10, 11].map(|n| comparison.holds(exactly(n), 10)), closed);
         assert_eq!([9, 10, 11].map(|n| comparison.holds(at_least(n), 10)), open);
     }
 
@@ -211,12 +194,8 @@ mod tests {
             for low in 0..5 {
                 for high in low..5 {
                     for bound in 0..6 {
-                        let known = Known {
-                            low,
-                            high: Some(high),
-                        };
-                        let wanted = match (low..=high).filter(|n| plain(*n, bound)).count() as u64
-                        {
+                        let known = Known { low, high: Some(high) };
+                        let wanted = match (low..=high).filter(|n| plain(*n, bound)).count() as u64 {
                             0 => No,
                             all if all == high - low + 1 => Yes,
                             _ => Unknown,

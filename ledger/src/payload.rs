@@ -45,11 +45,7 @@ pub enum Decoded {
 /// # Panics
 /// If `payload` is shorter than [`MIN_PAYLOAD_BYTES`]; an experiment's size is checked before it starts.
 pub fn encode_into(payload: &mut [u8], identity: &Identity) {
-    assert!(
-        payload.len() >= MIN_PAYLOAD_BYTES,
-        "a payload of {} bytes can't hold an identity",
-        payload.len()
-    );
+    assert!(payload.len() >= MIN_PAYLOAD_BYTES, "a payload of {} bytes can't hold an identity", payload.len());
     payload[0..4].copy_from_slice(&MAGIC);
     payload[4] = VERSION;
     payload[5] = 0;
@@ -87,11 +83,7 @@ pub fn decode(payload: &[u8], run: u64) -> Decoded {
         producer: u16::from_le_bytes(array(payload, 28)),
         incarnation: u16::from_le_bytes(array(payload, 30)),
     };
-    if identity.run == run {
-        Decoded::Ours(identity)
-    } else {
-        Decoded::OtherRun
-    }
+    if identity.run == run { Decoded::Ours(identity) } else { Decoded::OtherRun }
 }
 
 fn array<const N: usize>(payload: &[u8], at: usize) -> [u8; N] {
@@ -137,14 +129,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SAMPLE: Identity = Identity {
-        run: 0x0123_4567_89ab_cdef,
-        producer: 3,
-        incarnation: 1,
-        partition: 2,
-        sequence: 77,
-        attempt: 0,
-    };
+    const SAMPLE: Identity =
+        Identity { run: 0x0123_4567_89ab_cdef, producer: 3, incarnation: 1, partition: 2, sequence: 77, attempt: 0 };
 
     fn encoded(identity: &Identity, bytes: usize) -> Vec<u8> {
         let mut payload = vec![0xee; bytes];
@@ -169,16 +155,8 @@ mod tests {
             for bit in 0..bytes * 8 {
                 let mut bad = good.clone();
                 bad[bit / 8] ^= 1 << (bit % 8);
-                let expected = if bit < 32 {
-                    Decoded::Foreign
-                } else {
-                    Decoded::Corrupt
-                };
-                assert_eq!(
-                    decode(&bad, SAMPLE.run),
-                    expected,
-                    "bit {bit} of {bytes} bytes"
-                );
+                let expected = if bit < 32 { Decoded::Foreign } else { Decoded::Corrupt };
+                assert_eq!(decode(&bad, SAMPLE.run), expected, "bit {bit} of {bytes} bytes");
             }
         }
     }
@@ -187,10 +165,7 @@ mod tests {
     fn every_truncation_is_seen() {
         let good = encoded(&SAMPLE, 200);
         for bytes in 0..200 {
-            assert!(
-                !matches!(decode(&good[..bytes], SAMPLE.run), Decoded::Ours(_)),
-                "{bytes} bytes"
-            );
+            assert!(!matches!(decode(&good[..bytes], SAMPLE.run), Decoded::Ours(_)), "{bytes} bytes");
         }
     }
 
@@ -200,13 +175,7 @@ mod tests {
         assert_eq!(decode(&payload, SAMPLE.run + 1), Decoded::OtherRun);
         assert_eq!(decode(b"", 1), Decoded::Foreign);
         assert_eq!(decode(&[0; 4096], 1), Decoded::Foreign);
-        assert_eq!(
-            decode(
-                b"{\"order\": 17, \"amount\": \"12.00 EUR\", \"currency\": 1}",
-                1
-            ),
-            Decoded::Foreign
-        );
+        assert_eq!(decode(b"{\"order\": 17, \"amount\": \"12.00 EUR\", \"currency\": 1}", 1), Decoded::Foreign);
     }
 
     #[test]
@@ -222,30 +191,12 @@ mod tests {
     fn filling_belongs_to_one_identity() {
         let base = encoded(&SAMPLE, 64);
         let others = [
-            Identity {
-                run: SAMPLE.run ^ 1,
-                ..SAMPLE
-            },
-            Identity {
-                producer: 4,
-                ..SAMPLE
-            },
-            Identity {
-                incarnation: 2,
-                ..SAMPLE
-            },
-            Identity {
-                partition: 3,
-                ..SAMPLE
-            },
-            Identity {
-                sequence: 78,
-                ..SAMPLE
-            },
-            Identity {
-                attempt: 1,
-                ..SAMPLE
-            },
+            Identity { run: SAMPLE.run ^ 1, ..SAMPLE },
+            Identity { producer: 4, ..SAMPLE },
+            Identity { incarnation: 2, ..SAMPLE },
+            Identity { partition: 3, ..SAMPLE },
+            Identity { sequence: 78, ..SAMPLE },
+            Identity { attempt: 1, ..SAMPLE },
         ];
         for other in others {
             assert_ne!(base[36..], encoded(&other, 64)[36..], "{other:?}");

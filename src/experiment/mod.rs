@@ -245,9 +245,7 @@ impl FaultKind {
         match self {
             Self::Kill { target }
             | Self::Restart { target, .. }
-            | Self::Partition {
-                isolate: target, ..
-            }
+            | Self::Partition { isolate: target, .. }
             | Self::DiskFill { target } => *target,
         }
     }

@@ -71,7 +71,10 @@ impl Auditor {
             match watermarks(&consumer, &self.plan, partition) {
                 Ok(log_start) => {
                     assignment.add_partition_offset(&self.plan.topic, partition, Offset::Offset(log_start))?;
-                    read.insert(partition, PartitionRead { log_start, failure: Some("not read to the fence".to_owned()) });
+                    read.insert(
+                        partition,
+                        PartitionRead { log_start, failure: Some("not read to the fence".to_owned()) },
+                    );
                 }
                 Err(error) => {
                     let failure = Some(format!("its start is not known: {error}"));

@@ -141,9 +141,7 @@ impl Clients {
     /// When an event can't be stored.
     pub async fn end_producers(&self) -> Result<()> {
         let recorder = &self.recorder;
-        let ends = self.profiles.iter().map(async |profile| {
-            (&profile.name, profile.producer.end().await)
-        });
+        let ends = self.profiles.iter().map(async |profile| (&profile.name, profile.producer.end().await));
         for (name, ended) in join_all(ends).await {
             if !ended.expected {
                 let text = format!("the producer of {name} did not end as asked: {}", ended.how);

@@ -13,8 +13,8 @@ use super::clients::Clients;
 use super::recorder::Recorder;
 use super::schedule::{self, Active};
 use super::{audit, fence, observe, position, topics};
-use crate::cluster::readiness::{settled, with_any};
 use crate::cluster::Cluster;
+use crate::cluster::readiness::{settled, with_any};
 use crate::experiment::{Experiment, Profile};
 
 /// How long clients may take to connect, join their groups and see a first message through.
@@ -132,13 +132,9 @@ impl Stage<'_> {
         Ok(all)
     }
 
-    async fn positions(
-        &self,
-        groups: &[String],
-        fences: &[BTreeMap<i32, i64>],
-        at_fence: Vec<Vec<i32>>,
-    ) -> Result<()> {
-        for (((profile, group), fences), seen) in self.experiment.profiles.iter().zip(groups).zip(fences).zip(at_fence) {
+    async fn positions(&self, groups: &[String], fences: &[BTreeMap<i32, i64>], at_fence: Vec<Vec<i32>>) -> Result<()> {
+        for (((profile, group), fences), seen) in self.experiment.profiles.iter().zip(groups).zip(fences).zip(at_fence)
+        {
             let reset = profile.consumer.options.iter().rfind(|(name, _)| name.value == "auto.offset.reset");
             let question = position::Group {
                 bootstrap: self.cluster.harness_bootstrap(),
@@ -146,7 +142,11 @@ impl Stage<'_> {
                 topic: self.topic(profile),
                 partitions: profile.topic.partitions,
                 reset: reset.map(|(_, value)| value.clone()),
-                at_fence: fences.iter().filter(|(partition, _)| seen.contains(partition)).map(|(&p, &o)| (p, o)).collect(),
+                at_fence: fences
+                    .iter()
+                    .filter(|(partition, _)| seen.contains(partition))
+                    .map(|(&p, &o)| (p, o))
+                    .collect(),
             };
             let answer = tokio::task::spawn_blocking(move || position::positions(&question, FENCE_LIMIT)).await?;
             match answer {
@@ -166,7 +166,8 @@ impl Stage<'_> {
     }
 
     async fn audit(&self, fences: &[BTreeMap<i32, i64>]) -> Result<()> {
-        let audits = self.experiment.profiles.iter().zip(fences).map(|(profile, fences)| self.audit_one(profile, fences));
+        let audits =
+            self.experiment.profiles.iter().zip(fences).map(|(profile, fences)| self.audit_one(profile, fences));
         futures_util::future::try_join_all(audits).await?;
         Ok(())
     }
@@ -202,7 +203,11 @@ impl Stage<'_> {
                 let moved = before.get(&partition) != after.get(&partition);
                 let why = result.failure.or_else(|| {
                     moved.then(|| {
-                        format!("its leader epoch changed from {:?} to {:?}", before.get(&partition), after.get(&partition))
+                        format!(
+                            "its leader epoch changed from {:?} to {:?}",
+                            before.get(&partition),
+                            after.get(&partition)
+                        )
                     })
                 });
                 if why.is_some() && !last {
@@ -219,7 +224,14 @@ impl Stage<'_> {
         auditor.seal()
     }
 
-    fn audited(&self, profile: &Profile, partition: i32, log_start: i64, attempt: u16, why: Option<String>) -> Result<()> {
+    fn audited(
+        &self,
+        profile: &Profile,
+        partition: i32,
+        log_start: i64,
+        attempt: u16,
+        why: Option<String>,
+    ) -> Result<()> {
         self.recorder.emit(EventKind::PartitionAudited {
             profile: profile.name.clone(),
             partition,

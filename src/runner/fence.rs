@@ -32,7 +32,9 @@ pub async fn write(bootstrap: &str, topic: &str, partitions: i32, limit: Duratio
         async move {
             match sent.await {
                 Ok(delivery) => Ok(delivery.offset),
-                Err((error, _)) => Err(anyhow::Error::new(error).context(format!("partition {partition} took no fence"))),
+                Err((error, _)) => {
+                    Err(anyhow::Error::new(error).context(format!("partition {partition} took no fence")))
+                }
             }
         }
     });

@@ -111,9 +111,12 @@ async fn one(
 
 async fn heal(cluster: &Cluster, recorder: &Recorder, index: usize, undo: &Undo) -> Result<()> {
     let called_at = Stamp::now();
-    let proof = undo.heal(cluster).await.with_context(|| format!("can't {}", undo.describe())).unwrap_or_else(|error| {
-        Proof { holds: false, summary: format!("{error:#}"), evidence: serde_json::Map::new() }
-    });
+    let proof =
+        undo.heal(cluster).await.with_context(|| format!("can't {}", undo.describe())).unwrap_or_else(|error| Proof {
+            holds: false,
+            summary: format!("{error:#}"),
+            evidence: serde_json::Map::new(),
+        });
     recorder.emit(EventKind::FaultHealed { fault: index, called_at, proof })
 }
 

@@ -42,9 +42,7 @@ impl Config {
     /// A value in force that is a number.
     pub(super) fn number(&self, name: &str) -> KafkaResult<u64> {
         let value = self.value(name)?;
-        value.parse().map_err(|_| {
-            KafkaError::ClientCreation(format!("{name} is {value:?}, which is not a number"))
-        })
+        value.parse().map_err(|_| KafkaError::ClientCreation(format!("{name} is {value:?}, which is not a number")))
     }
 }
 

@@ -73,10 +73,7 @@ impl Shown {
         // What was processed first, so that it never exceeds what was polled.
         let processed = self.processed.load(Ordering::Acquire);
         ClientStatus {
-            progress: Progress::Consumer {
-                polled: self.polled.load(Ordering::Acquire),
-                processed,
-            },
+            progress: Progress::Consumer { polled: self.polled.load(Ordering::Acquire), processed },
             ready: self.assigned.load(Ordering::Acquire),
             fences_seen: lock(&self.fences).clone(),
         }
@@ -84,20 +81,13 @@ impl Shown {
 }
 
 /// Runs until `control` asks for the end, then leaves the group and seals the journal.
-pub(super) fn run(
-    spec: &ClientSpec,
-    consuming: &Consuming,
-    control: &Arc<Control>,
-) -> Result<(), ChildError> {
+pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Control>) -> Result<(), ChildError> {
     let journal = JournalWriter::create(
         &spec.journal_dir,
         &Header {
             run: spec.run,
             profile: spec.id.profile.clone(),
-            source: Source::Consumer {
-                member: spec.id.member,
-                incarnation: spec.id.incarnation,
-            },
+            source: Source::Consumer { member: spec.id.member, incarnation: spec.id.incarnation },
         },
     )?;
     let shown = Arc::new(Shown::default());
@@ -120,9 +110,7 @@ pub(super) fn run(
         shown,
         notices,
     };
-    let member: Member = config::consumer(spec, consuming)
-        .client()
-        .create_with_context(context)?;
+    let member: Member = config::consumer(spec, consuming).client().create_with_context(context)?;
     let result = poll_until_end(&member, control).and_then(|()| leave(&member));
     let context = Arc::clone(member.context());
     drop(member);
@@ -161,10 +149,7 @@ fn leave(member: &Member) -> Result<(), ChildError> {
 
 fn seal(context: Arc<Context>) -> Result<(), ChildError> {
     let context = Arc::into_inner(context).ok_or(ChildError::BookHeld)?;
-    let notes = context
-        .notes
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
+    let notes = context.notes.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(notes.journal.seal()?)
 }
 
@@ -176,9 +161,7 @@ impl Context {
                 self.process(&message);
                 Ok(())
             }
-            Err(KafkaError::MessageConsumptionFatal(code)) => {
-                Err(ChildError::ConsumerFatal(code.to_string()))
-            }
+            Err(KafkaError::MessageConsumptionFatal(code)) => Err(ChildError::ConsumerFatal(code.to_string())),
             Err(error) => {
                 self.transient(&error);
                 Ok(())
@@ -191,31 +174,18 @@ impl Context {
         let mut notes = lock(&self.notes);
         notes.uncommitted.insert(partition, offset + 1);
         if is_fence(message) {
-            notes.write(&Record::FenceSeen {
-                partition,
-                offset,
-                at_ns: boottime_ns(),
-            });
+            notes.write(&Record::FenceSeen { partition, offset, at_ns: boottime_ns() });
             lock(&self.shown.fences).insert(partition);
             self.notices.changed();
             return;
         }
-        notes.write(&Record::Polled {
-            partition,
-            offset,
-            at_ns: boottime_ns(),
-        });
+        notes.write(&Record::Polled { partition, offset, at_ns: boottime_ns() });
         self.shown.polled.fetch_add(1, Ordering::Release);
         let identity = match payload::decode(message.payload().unwrap_or_default(), self.run) {
             Decoded::Ours(identity) => Some(identity),
             Decoded::OtherRun | Decoded::Corrupt | Decoded::Foreign => None,
         };
-        notes.write(&Record::Processed {
-            partition,
-            offset,
-            identity,
-            at_ns: boottime_ns(),
-        });
+        notes.write(&Record::Processed { partition, offset, identity, at_ns: boottime_ns() });
         self.shown.processed.fetch_add(1, Ordering::Release);
     }
 
@@ -259,8 +229,7 @@ impl Context {
         for (partition, next) in &lock(&self.notes).uncommitted {
             if chosen(*partition) {
                 // Refused only for offsets below 0, which no record has.
-                let _ =
-                    offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*next));
+                let _ = offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*next));
             }
         }
         if offsets.count() == 0 {
@@ -309,12 +278,7 @@ impl Notes {
             // Partitions without a stored offset are listed too.
             if let Offset::Offset(offset) = element.offset() {
                 let ok = result.is_ok() && element.error().is_ok();
-                self.write(&Record::Committed {
-                    partition: element.partition(),
-                    offset,
-                    ok,
-                    at_ns: boottime_ns(),
-                });
+                self.write(&Record::Committed { partition: element.partition(), offset, ok, at_ns: boottime_ns() });
                 if ok {
                     accepted(self, element.partition(), offset);
                 }
@@ -329,11 +293,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        log(
-            RDKafkaLogLevel::Warning,
-            "ERROR",
-            &format!("{error}: {reason}"),
-        );
+        log(RDKafkaLogLevel::Warning, "ERROR", &format!("{error}: {reason}"));
     }
 }
 
@@ -380,9 +340,7 @@ impl ConsumerContext for Context {
 }
 
 fn is_fence(message: &BorrowedMessage<'_>) -> bool {
-    message
-        .headers()
-        .is_some_and(|headers| headers.iter().any(|header| header.key == FENCE_HEADER))
+    message.headers().is_some_and(|headers| headers.iter().any(|header| header.key == FENCE_HEADER))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

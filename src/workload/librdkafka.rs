@@ -7,9 +7,8 @@ use std::thread::Thread;
 use rdkafka::ClientConfig;
 use rdkafka::bindings::{
     rd_kafka_conf_dump, rd_kafka_conf_dump_free, rd_kafka_message_status, rd_kafka_msg_status_t,
-    rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy, rd_kafka_queue_get_main,
-    rd_kafka_queue_length, rd_kafka_queue_t, rd_kafka_t, rd_kafka_topic_conf_destroy,
-    rd_kafka_topic_conf_dump, rd_kafka_topic_conf_new,
+    rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy, rd_kafka_queue_get_main, rd_kafka_queue_length,
+    rd_kafka_queue_t, rd_kafka_t, rd_kafka_topic_conf_destroy, rd_kafka_topic_conf_dump, rd_kafka_topic_conf_new,
 };
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::KafkaResult;
@@ -64,11 +63,7 @@ unsafe fn push_names(names: &mut Vec<String>, dump: *mut *const std::ffi::c_char
         let name = unsafe { *dump.add(at) };
         if !name.is_null() {
             // SAFETY: a terminated string, by the contract.
-            names.push(
-                unsafe { CStr::from_ptr(name) }
-                    .to_string_lossy()
-                    .into_owned(),
-            );
+            names.push(unsafe { CStr::from_ptr(name) }.to_string_lossy().into_owned());
         }
     }
 }
@@ -93,11 +88,7 @@ impl<'c> Bell<'c> {
             rd_kafka_queue_cb_event_enable(queue, Some(ring), thread.cast());
             queue
         };
-        Self {
-            queue,
-            thread,
-            client: PhantomData,
-        }
+        Self { queue, thread, client: PhantomData }
     }
 
     /// Whether the queue holds something to serve.

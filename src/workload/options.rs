@@ -45,29 +45,17 @@ pub fn check_options(profile: &Profile) -> Result<(), Vec<OptionProblem>> {
     let mut problems = check(&profile.producer.options, Part::Producer);
     problems.extend(check(
         &profile.consumer.options,
-        Part::Consumer {
-            commit: profile.consumer.commit,
-            members: profile.consumer.members,
-        },
+        Part::Consumer { commit: profile.consumer.commit, members: profile.consumer.members },
     ));
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 fn check(options: &Options, part: Part) -> Vec<OptionProblem> {
     let mut problems = Vec::new();
     for (name, value) in options {
-        let found = refused_by_us(&name.value, value, part)
-            .or_else(|| refused_by_librdkafka(&name.value, value));
+        let found = refused_by_us(&name.value, value, part).or_else(|| refused_by_librdkafka(&name.value, value));
         if let Some((message, hint)) = found {
-            problems.push(OptionProblem {
-                at: name.at.clone(),
-                message,
-                hint,
-            });
+            problems.push(OptionProblem { at: name.at.clone(), message, hint });
         }
     }
     if problems.is_empty() {
@@ -80,56 +68,47 @@ type Finding = (String, Option<String>);
 
 /// Options that would break the harness or its promise.
 fn refused_by_us(name: &str, value: &str, part: Part) -> Option<Finding> {
-    let finding =
-        |message: &str, hint: &str| Some((format!("{name}: {message}"), Some(hint.to_owned())));
+    let finding = |message: &str, hint: &str| Some((format!("{name}: {message}"), Some(hint.to_owned())));
     match (name, part) {
-        ("bootstrap.servers" | "metadata.broker.list", _) => finding(
-            "the cluster of the run is the one to connect to",
-            "remove it; lossproof sets it",
-        ),
-        (test, _) if test.starts_with("test.mock.") => finding(
-            "a mock cluster proves nothing",
-            "remove it; the experiment runs on real brokers",
-        ),
-        ("delivery.report.only.error" | "dr_cb" | "dr_msg_cb", Part::Producer) => finding(
-            "every delivery report is needed to account for every message",
-            "remove it",
-        ),
-        ("transactional.id", Part::Producer) => finding(
-            "this version runs no transactions",
-            "remove it, or use enable.idempotence",
-        ),
+        ("bootstrap.servers" | "metadata.broker.list", _) => {
+            finding("the cluster of the run is the one to connect to", "remove it; lossproof sets it")
+        }
+        (test, _) if test.starts_with("test.mock.") => {
+            finding("a mock cluster proves nothing", "remove it; the experiment runs on real brokers")
+        }
+        ("delivery.report.only.error" | "dr_cb" | "dr_msg_cb", Part::Producer) => {
+            finding("every delivery report is needed to account for every message", "remove it")
+        }
+        ("transactional.id", Part::Producer) => {
+            finding("this version runs no transactions", "remove it, or use enable.idempotence")
+        }
         ("group.id", Part::Consumer { .. }) => finding(
             "each run has a group of its own, so that no earlier run's commits count",
             "remove it; lossproof sets it",
         ),
-        ("group.instance.id", Part::Consumer { members, .. }) if members > 1 => finding(
-            "members with the same instance id fence each other",
-            "remove it, or set `members: 1`",
-        ),
+        ("group.instance.id", Part::Consumer { members, .. }) if members > 1 => {
+            finding("members with the same instance id fence each other", "remove it, or set `members: 1`")
+        }
         ("enable.auto.commit", Part::Consumer { commit, .. }) => {
             match (commit, is_true("enable.auto.commit", value)?) {
                 (Commit::Auto, false) => finding(
                     "with `commit: auto` nothing else would ever commit",
                     "remove it, or set `commit: after_sync`",
                 ),
-                (Commit::AfterSync, true) => finding(
-                    "contradicts `commit: after_sync`",
-                    "remove it, or set `commit: auto`",
-                ),
+                (Commit::AfterSync, true) => {
+                    finding("contradicts `commit: after_sync`", "remove it, or set `commit: auto`")
+                }
                 _ => None,
             }
         }
-        (
-            "enable.auto.offset.store",
-            Part::Consumer {
-                commit: Commit::Auto,
-                ..
-            },
-        ) if !is_true("enable.auto.offset.store", value)? => finding(
-            "with `commit: auto` no offset would ever be stored, and so none committed",
-            "remove it, or set `commit: after_sync`",
-        ),
+        ("enable.auto.offset.store", Part::Consumer { commit: Commit::Auto, .. })
+            if !is_true("enable.auto.offset.store", value)? =>
+        {
+            finding(
+                "with `commit: auto` no offset would ever be stored, and so none committed",
+                "remove it, or set `commit: after_sync`",
+            )
+        }
         _ => None,
     }
 }
@@ -147,10 +126,9 @@ fn refused_by_librdkafka(name: &str, value: &str) -> Option<Finding> {
             format!("librdkafka has no option {name:?}"),
             nearest(name).map(|known| format!("did you mean {known:?}?")),
         )),
-        Err(KafkaError::ClientConfig(_, text, _, _)) => Some((
-            format!("{name}: librdkafka refuses {value:?}: {text}"),
-            None,
-        )),
+        Err(KafkaError::ClientConfig(_, text, _, _)) => {
+            Some((format!("{name}: librdkafka refuses {value:?}: {text}"), None))
+        }
         Err(error) => Some((format!("{name}: {error}"), None)),
     }
 }
@@ -185,17 +163,11 @@ fn check_together(options: &Options, part: Part) -> Vec<OptionProblem> {
     let Some((first, _)) = options.first() else {
         return Vec::new();
     };
-    let pairs: Vec<(&str, &str)> = options
-        .iter()
-        .map(|(name, value)| (name.value.as_str(), value.as_str()))
-        .collect();
+    let pairs: Vec<(&str, &str)> = options.iter().map(|(name, value)| (name.value.as_str(), value.as_str())).collect();
     match warnings(&pairs, part) {
         Err(text) => {
             // The last option named is the one that was added to a sound rest, most likely.
-            let named = options
-                .iter()
-                .rev()
-                .find(|(name, _)| mentions(&text, &name.value));
+            let named = options.iter().rev().find(|(name, _)| mentions(&text, &name.value));
             let at = named.map_or(&first.at, |(name, _)| &name.at);
             vec![OptionProblem {
                 at: at.clone(),
@@ -213,9 +185,7 @@ fn check_together(options: &Options, part: Part) -> Vec<OptionProblem> {
                     .iter()
                     .find(|(name, _)| text.contains(&format!("property {} is", name.value)))
                     .or_else(|| {
-                        options.iter().find(|(name, value)| {
-                            warnings_of_one(&name.value, value, part).contains(&text)
-                        })
+                        options.iter().find(|(name, value)| warnings_of_one(&name.value, value, part).contains(&text))
                     });
                 let (at, name) = named.map_or((&first.at, ""), |(name, _)| (&name.at, &name.value));
                 let (this, other) = match part {
@@ -234,8 +204,7 @@ fn check_together(options: &Options, part: Part) -> Vec<OptionProblem> {
 
 fn mentions(text: &str, name: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '_';
-    text.match_indices(name)
-        .any(|(at, _)| !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word))
+    text.match_indices(name).any(|(at, _)| !text[..at].ends_with(word) && !text[at + name.len()..].starts_with(word))
 }
 
 fn warnings_of_one(name: &str, value: &str, part: Part) -> Vec<String> {
@@ -269,9 +238,7 @@ fn warnings(options: &[(&str, &str)], part: Part) -> Result<Vec<String>, String>
             let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(heard.iter().cloned().collect())
         }
-        Err(KafkaError::ClientCreation(text) | KafkaError::ClientConfig(_, text, _, _)) => {
-            Err(text)
-        }
+        Err(KafkaError::ClientCreation(text) | KafkaError::ClientConfig(_, text, _, _)) => Err(text),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -311,38 +278,23 @@ mod tests {
     use crate::experiment::Located;
     use test_case::test_case;
 
-    const AUTO: Part = Part::Consumer {
-        commit: Commit::Auto,
-        members: 2,
-    };
-    const AFTER: Part = Part::Consumer {
-        commit: Commit::AfterSync,
-        members: 1,
-    };
+    const AUTO: Part = Part::Consumer { commit: Commit::Auto, members: 2 };
+    const AFTER: Part = Part::Consumer { commit: Commit::AfterSync, members: 1 };
 
     fn found(part: Part, pairs: &[(&str, &str)]) -> Vec<String> {
         let options: Options = pairs
             .iter()
             .zip(1..)
             .map(|((name, value), line)| {
-                let at = Place {
-                    file: "x.yaml".into(),
-                    line,
-                    column: 5,
-                };
-                let name = Located {
-                    value: (*name).to_owned(),
-                    at,
-                };
+                let at = Place { file: "x.yaml".into(), line, column: 5 };
+                let name = Located { value: (*name).to_owned(), at };
                 (name, (*value).to_owned())
             })
             .collect();
         check(&options, part)
             .into_iter()
             .map(|problem| {
-                let hint = problem
-                    .hint
-                    .map_or_else(String::new, |hint| format!(" [{hint}]"));
+                let hint = problem.hint.map_or_else(String::new, |hint| format!(" [{hint}]"));
                 format!("{}: {}{hint}", problem.at.line, problem.message)
             })
             .collect()
@@ -363,25 +315,12 @@ mod tests {
         let cases: [(Part, &[(&str, &str)]); 19] = [
             (Part::Producer, &[("ackz", "1")]),
             (Part::Producer, &[("linger.m", "1"), ("batch.sise", "7")]),
-            (
-                Part::Producer,
-                &[("key.serializer", "org.apache.kafka.StringSerializer")],
-            ),
+            (Part::Producer, &[("key.serializer", "org.apache.kafka.StringSerializer")]),
             (Part::Producer, &[("acks", "2000")]),
             (Part::Producer, &[("compression.type", "brotli")]),
             (Part::Producer, &[("retries", "many")]),
-            (
-                Part::Producer,
-                &[
-                    ("linger.ms", "5"),
-                    ("enable.idempotence", "true"),
-                    ("acks", "1"),
-                ],
-            ),
-            (
-                Part::Producer,
-                &[("enable.idempotence", "true"), ("max.in.flight", "6")],
-            ),
+            (Part::Producer, &[("linger.ms", "5"), ("enable.idempotence", "true"), ("acks", "1")]),
+            (Part::Producer, &[("enable.idempotence", "true"), ("max.in.flight", "6")]),
             (Part::Producer, &[("acks", "1"), ("group.id", "g")]),
             (Part::Producer, &[("max.partition.fetch.bytes", "100000")]),
             (Part::Producer, &[("bootstrap.servers", "localhost:9092")]),
@@ -392,18 +331,10 @@ mod tests {
             (AFTER, &[("enable.auto.commit", "true")]),
             (AUTO, &[("group.instance.id", "a")]),
             (AUTO, &[("linger.ms", "7"), ("acks", "all")]),
-            (
-                AFTER,
-                &[
-                    ("session.timeout.ms", "400000"),
-                    ("max.poll.interval.ms", "300000"),
-                ],
-            ),
+            (AFTER, &[("session.timeout.ms", "400000"), ("max.poll.interval.ms", "300000")]),
         ];
-        let all: Vec<String> = cases
-            .iter()
-            .map(|(part, pairs)| format!("{pairs:?}\n  {}", found(*part, pairs).join("\n  ")))
-            .collect();
+        let all: Vec<String> =
+            cases.iter().map(|(part, pairs)| format!("{pairs:?}\n  {}", found(*part, pairs).join("\n  "))).collect();
         insta::assert_snapshot!(all.join("\n"));
     }
 }

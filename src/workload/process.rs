@@ -98,23 +98,11 @@ impl Asked {
         let success = status.as_ref().is_ok_and(ExitStatus::success);
         let killed = status.is_ok_and(|status| status.signal() == Some(9));
         match self.0.load(Ordering::Acquire) {
-            Self::END => Ended {
-                expected: success,
-                how,
-            },
+            Self::END => Ended { expected: success, how },
             // It may have ended by itself in the moment before.
-            Self::DEATH => Ended {
-                expected: killed || success,
-                how,
-            },
-            Self::OVERDUE => Ended {
-                expected: false,
-                how: format!("{how}, as it did not end in time"),
-            },
-            _ => Ended {
-                expected: false,
-                how,
-            },
+            Self::DEATH => Ended { expected: killed || success, how },
+            Self::OVERDUE => Ended { expected: false, how: format!("{how}, as it did not end in time") },
+            _ => Ended { expected: false, how },
         }
     }
 }
@@ -135,16 +123,9 @@ impl ClientProcess {
         let name = spec.name();
         let file = |path: &Path| {
             let (client, path) = (name.clone(), path.to_owned());
-            move |source| ProcessError::File {
-                client,
-                path,
-                source,
-            }
+            move |source| ProcessError::File { client, path, source }
         };
-        let start = |source| ProcessError::Start {
-            client: name.clone(),
-            source,
-        };
+        let start = |source| ProcessError::Start { client: name.clone(), source };
         let clients = run_dir.join("clients");
         for dir in [&clients, &spec.journal_dir] {
             std::fs::create_dir_all(dir).map_err(file(dir))?;
@@ -169,17 +150,8 @@ impl ClientProcess {
         let no_pipe = || start(io::Error::other("no pipe to the process"));
         let stdin = child.stdin.take().ok_or_else(no_pipe)?;
         let stdout = child.stdout.take().ok_or_else(no_pipe)?;
-        let pid = child
-            .id()
-            .ok_or_else(|| start(io::Error::other("the process has no id")))?;
-        send(
-            &events,
-            EventKind::ClientStarted {
-                client: spec.id.clone(),
-                pid,
-                journal: spec.journal_pattern(),
-            },
-        );
+        let pid = child.id().ok_or_else(|| start(io::Error::other("the process has no id")))?;
+        send(&events, EventKind::ClientStarted { client: spec.id.clone(), pid, journal: spec.journal_pattern() });
 
         let (status_sender, status) = watch::channel(initial(spec.id.role));
         let (ended_sender, ended) = watch::channel(None);
@@ -196,16 +168,7 @@ impl ClientProcess {
             events,
         };
         tokio::spawn(watched.watch());
-        Ok(Self {
-            id: spec.id.clone(),
-            name,
-            pid,
-            stdin: Mutex::new(stdin),
-            status,
-            ended,
-            asked,
-            kills,
-        })
+        Ok(Self { id: spec.id.clone(), name, pid, stdin: Mutex::new(stdin), status, ended, asked, kills })
     }
 
     /// Which client.
@@ -240,10 +203,7 @@ impl ClientProcess {
             stdin.write_all(line.as_bytes()).await?;
             stdin.flush().await
         };
-        written.await.map_err(|source| ProcessError::Gone {
-            client: self.name.clone(),
-            source,
-        })
+        written.await.map_err(|source| ProcessError::Gone { client: self.name.clone(), source })
     }
 
     /// Waits for its end; when the deadline has passed, it is killed.
@@ -273,10 +233,7 @@ impl ClientProcess {
         let end = ended.wait_for(Option::is_some).await;
         end.ok()
             .and_then(|end| end.clone())
-            .unwrap_or_else(|| Ended {
-                expected: false,
-                how: "unknown: nobody watched it any more".into(),
-            })
+            .unwrap_or_else(|| Ended { expected: false, how: "unknown: nobody watched it any more".into() })
     }
 }
 
@@ -294,16 +251,7 @@ struct Watched {
 
 impl Watched {
     async fn watch(self) {
-        let Self {
-            id,
-            mut child,
-            stdout,
-            status,
-            ended,
-            asked,
-            mut killed,
-            events,
-        } = self;
+        let Self { id, mut child, stdout, status, ended, asked, mut killed, events } = self;
         let said = listen(&id, stdout, &status, &events);
         let gone = async {
             tokio::select! {
@@ -318,14 +266,7 @@ impl Watched {
         // Its last words are read before its end is told.
         let ((), exit) = tokio::join!(said, gone);
         let end = asked.judge(exit);
-        send(
-            &events,
-            EventKind::ClientEnded {
-                client: id,
-                expected: end.expected,
-                how: end.how.clone(),
-            },
-        );
+        send(&events, EventKind::ClientEnded { client: id, expected: end.expected, how: end.how.clone() });
         ended.send_replace(Some(end));
     }
 }
@@ -349,10 +290,7 @@ async fn listen(
                     EventKind::ClientProgress { client, progress }
                 }
                 Ok(Line::Notice(text)) => EventKind::ClientNotice { client, text },
-                Err(_) => EventKind::ClientNotice {
-                    client,
-                    text: format!("said something unexpected: {line}"),
-                },
+                Err(_) => EventKind::ClientNotice { client, text: format!("said something unexpected: {line}") },
             },
         );
     }
@@ -366,16 +304,8 @@ fn send(events: &UnboundedSender<Event>, kind: EventKind) {
 const fn initial(role: Role) -> ClientStatus {
     ClientStatus {
         progress: match role {
-            Role::Producer => Progress::Producer {
-                offered: 0,
-                acked: 0,
-                errors: 0,
-                in_flight: 0,
-            },
-            Role::Consumer => Progress::Consumer {
-                polled: 0,
-                processed: 0,
-            },
+            Role::Producer => Progress::Producer { offered: 0, acked: 0, errors: 0, in_flight: 0 },
+            Role::Consumer => Progress::Consumer { polled: 0, processed: 0 },
         },
         ready: false,
         fences_seen: std::collections::BTreeSet::new(),

@@ -20,11 +20,7 @@ struct Order {
 /// Starts `command`. Its exit is watched by the runtime that this is called in.
 pub(super) async fn spawn(command: Command) -> io::Result<Child> {
     let (answer, answered) = oneshot::channel();
-    let order = Order {
-        command,
-        runtime: Handle::current(),
-        answer,
-    };
+    let order = Order { command, runtime: Handle::current(), answer };
     // An order or an answer is only lost if the thread panicked.
     let gone = || io::Error::other("the thread that starts processes is gone");
     orders()?.send(order).map_err(|_| gone())?;
@@ -37,22 +33,17 @@ fn orders() -> io::Result<Sender<Order>> {
         return Ok(clone(orders));
     }
     let (orders, received) = channel::<Order>();
-    std::thread::Builder::new()
-        .name("spawner".into())
-        .spawn(move || {
-            for mut order in received {
-                let _runtime = order.runtime.enter();
-                // Whoever no longer waits has dropped the answer, and the child is killed on drop.
-                let _ = order.answer.send(order.command.spawn());
-            }
-        })?;
+    std::thread::Builder::new().name("spawner".into()).spawn(move || {
+        for mut order in received {
+            let _runtime = order.runtime.enter();
+            // Whoever no longer waits has dropped the answer, and the child is killed on drop.
+            let _ = order.answer.send(order.command.spawn());
+        }
+    })?;
     // Two at once: the second's thread ends at once, as nothing is sent to it.
     Ok(clone(ORDERS.get_or_init(|| Mutex::new(orders))))
 }
 
 fn clone(orders: &Mutex<Sender<Order>>) -> Sender<Order> {
-    orders
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
+    orders.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

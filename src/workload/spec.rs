@@ -74,10 +74,7 @@ impl ClientSpec {
             Role::Producer => "producer",
             Role::Consumer => "consumer",
         };
-        format!(
-            "{}-{role}-{}-{}",
-            self.id.profile, self.id.member, self.id.incarnation
-        )
+        format!("{}-{role}-{}-{}", self.id.profile, self.id.member, self.id.incarnation)
     }
 
     /// Its journal relative to the run directory; for a producer the pattern of its partitions'.
@@ -104,9 +101,7 @@ impl ClientSpec {
                 0 => WITHOUT_LIMIT_MS,
                 limit_ms => limit_ms,
             },
-            Behaviour::Consumer(consuming) => {
-                config::consumer(self, consuming).number("socket.timeout.ms")?
-            }
+            Behaviour::Consumer(consuming) => config::consumer(self, consuming).number("socket.timeout.ms")?,
         };
         Ok(Duration::from_millis(limit_ms) + MARGIN)
     }

@@ -36,10 +36,7 @@ fn mock(partitions: i32) -> Mock {
 }
 
 fn options(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 struct Run {
@@ -49,20 +46,12 @@ struct Run {
 
 impl Run {
     fn new(bootstrap: String) -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            bootstrap,
-        }
+        Self { dir: tempfile::tempdir().unwrap(), bootstrap }
     }
 
     fn spec(&self, role: Role, pairs: &[(&str, &str)], behaviour: Behaviour) -> ClientSpec {
         ClientSpec {
-            id: ClientId {
-                profile: "baseline".into(),
-                role,
-                member: 0,
-                incarnation: 0,
-            },
+            id: ClientId { profile: "baseline".into(), role, member: 0, incarnation: 0 },
             run: RUN,
             bootstrap: self.bootstrap.clone(),
             topic: TOPIC.into(),
@@ -89,21 +78,12 @@ impl Run {
     fn consumer(&self, commit: Commit, pairs: &[(&str, &str)]) -> ClientSpec {
         let mut pairs = pairs.to_vec();
         pairs.push(("auto.offset.reset", "earliest"));
-        self.spec(
-            Role::Consumer,
-            &pairs,
-            Behaviour::Consumer(Consuming {
-                group: "g".into(),
-                commit,
-            }),
-        )
+        self.spec(Role::Consumer, &pairs, Behaviour::Consumer(Consuming { group: "g".into(), commit }))
     }
 
     async fn start(&self, spec: &ClientSpec) -> (ClientProcess, UnboundedReceiver<Event>) {
         let (sender, events) = unbounded_channel();
-        let process = ClientProcess::spawn(spec, &exe(), self.dir.path(), sender)
-            .await
-            .unwrap();
+        let process = ClientProcess::spawn(spec, &exe(), self.dir.path(), sender).await.unwrap();
         (process, events)
     }
 
@@ -147,13 +127,7 @@ impl Journal {
     fn told(&self) -> BTreeMap<u64, (Told, i32)> {
         let mut all = BTreeMap::new();
         for record in &self.records {
-            if let Record::Told {
-                sequence,
-                told,
-                error,
-                ..
-            } = record
-            {
+            if let Record::Told { sequence, told, error, .. } = record {
                 assert!(all.insert(*sequence, (*told, *error)).is_none());
             }
         }
@@ -169,10 +143,7 @@ fn soon() -> Instant {
 async fn until(process: &ClientProcess, wanted: impl Fn(&Progress, bool, &BTreeSet<i32>) -> bool) {
     let mut status = process.status();
     let reached = status.wait_for(|now| wanted(&now.progress, now.ready, &now.fences_seen));
-    tokio::time::timeout(Duration::from_secs(20), reached)
-        .await
-        .expect("the state in time")
-        .expect("a live client");
+    tokio::time::timeout(Duration::from_secs(20), reached).await.expect("the state in time").expect("a live client");
 }
 
 fn acked(progress: &Progress) -> u64 {
@@ -217,13 +188,7 @@ async fn a_drained_producer_has_told_every_sequence() {
         assert_eq!(stream.period_ns, 999_999);
         // Never before its time, and none skipped.
         for record in &journal.records {
-            if let Record::Told {
-                sequence,
-                at_ns,
-                offset,
-                ..
-            } = *record
-            {
+            if let Record::Told { sequence, at_ns, offset, .. } = *record {
                 assert!(at_ns + 1000 >= stream.intended_ns(sequence));
                 assert_eq!(offset, Some(sequence.cast_signed()));
             }
@@ -231,15 +196,7 @@ async fn a_drained_producer_has_told_every_sequence() {
         offered += journal.next;
     }
     let last = process.status().borrow().progress.clone();
-    assert_eq!(
-        last,
-        Progress::Producer {
-            offered,
-            acked: offered,
-            errors: 0,
-            in_flight: 0
-        }
-    );
+    assert_eq!(last, Progress::Producer { offered, acked: offered, errors: 0, in_flight: 0 });
 
     let mut kinds = Vec::new();
     while let Ok(event) = events.try_recv() {
@@ -249,9 +206,7 @@ async fn a_drained_producer_has_told_every_sequence() {
         &kinds[0],
         EventKind::ClientStarted { journal, .. } if journal == "journal/baseline-producer-0-0-p*.ljr"
     ));
-    assert!(
-        matches!(kinds.last().unwrap(), EventKind::ClientEnded { expected: true, how, .. } if how == "exit 0")
-    );
+    assert!(matches!(kinds.last().unwrap(), EventKind::ClientEnded { expected: true, how, .. } if how == "exit 0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -268,17 +223,7 @@ async fn acks_0_proves_nothing() {
     assert!(journal.tail.sealed);
     assert!(journal.next > 50);
     for record in &journal.records {
-        assert!(
-            matches!(
-                record,
-                Record::Told {
-                    told: Told::Unconfirmed,
-                    offset: None,
-                    ..
-                }
-            ),
-            "{record:?}"
-        );
+        assert!(matches!(record, Record::Told { told: Told::Unconfirmed, offset: None, .. }), "{record:?}");
     }
 }
 
@@ -287,20 +232,9 @@ async fn without_brokers_all_is_indeterminate_or_unsent() {
     let mock = mock(1);
     let run = Run::new(mock.bootstrap_servers());
     drop(mock);
-    let spec = run.producer(
-        1,
-        1000.0,
-        &[
-            ("queue.buffering.max.messages", "100"),
-            ("message.timeout.ms", "60000"),
-        ],
-    );
+    let spec = run.producer(1, 1000.0, &[("queue.buffering.max.messages", "100"), ("message.timeout.ms", "60000")]);
     let (process, mut events) = run.start(&spec).await;
-    until(
-        &process,
-        |now, _, _| matches!(now, Progress::Producer { errors, .. } if *errors > 200),
-    )
-    .await;
+    until(&process, |now, _, _| matches!(now, Progress::Producer { errors, .. } if *errors > 200)).await;
     // Shorter than the message timeout: what is queued is purged.
     process.drain(Duration::from_millis(300)).await.unwrap();
     let end = process.ended(soon()).await;
@@ -329,16 +263,10 @@ async fn a_message_that_is_too_large_failed() {
     let mock = mock(1);
     let run = Run::new(mock.bootstrap_servers());
     let mut spec = run.producer(1, 200.0, &[("message.max.bytes", "1000")]);
-    let Behaviour::Producer(producing) = &mut spec.behaviour else {
-        unreachable!()
-    };
+    let Behaviour::Producer(producing) = &mut spec.behaviour else { unreachable!() };
     producing.payload_bytes = 2000;
     let (process, _events) = run.start(&spec).await;
-    until(
-        &process,
-        |now, _, _| matches!(now, Progress::Producer { errors, .. } if *errors > 10),
-    )
-    .await;
+    until(&process, |now, _, _| matches!(now, Progress::Producer { errors, .. } if *errors > 10)).await;
     process.drain(Duration::from_secs(5)).await.unwrap();
     assert!(process.ended(soon()).await.expected);
     let journals = run.journals();
@@ -367,10 +295,7 @@ async fn a_killed_producer_leaves_a_readable_journal() {
     while let Ok(event) = events.try_recv() {
         last = Some(event.kind);
     }
-    assert!(matches!(
-        last,
-        Some(EventKind::ClientEnded { expected: true, .. })
-    ));
+    assert!(matches!(last, Some(EventKind::ClientEnded { expected: true, .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,11 +313,7 @@ async fn a_client_that_fails_says_why() {
             told.push(text);
         }
     }
-    assert!(
-        told.iter()
-            .any(|text| text.contains("`acks` must be set to `all`")),
-        "{told:?}"
-    );
+    assert!(told.iter().any(|text| text.contains("`acks` must be set to `all`")), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -400,9 +321,7 @@ async fn a_client_that_does_not_end_is_overdue() {
     let mock = mock(1);
     let run = Run::new(mock.bootstrap_servers());
     let (process, _events) = run.start(&run.producer(1, 10.0, &[])).await;
-    let end = process
-        .ended(Instant::now() + Duration::from_millis(200))
-        .await;
+    let end = process.ended(Instant::now() + Duration::from_millis(200)).await;
     assert!(!end.expected);
     assert_eq!(end.how, "signal 9, as it did not end in time");
 }
@@ -419,19 +338,11 @@ async fn consume(commit: Commit) -> (Run, Journal, u64) {
     let offered: u64 = run.journals().values().map(|journal| journal.next).sum();
 
     // A stranger's message, and the fences.
-    let other: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", mock.bootstrap_servers())
-        .create()
-        .unwrap();
-    let foreign = BaseRecord::<(), str>::to(TOPIC)
-        .partition(0)
-        .payload("hello");
+    let other: BaseProducer = ClientConfig::new().set("bootstrap.servers", mock.bootstrap_servers()).create().unwrap();
+    let foreign = BaseRecord::<(), str>::to(TOPIC).partition(0).payload("hello");
     other.send(foreign).unwrap();
     for partition in 0..2 {
-        let header = rdkafka::message::Header {
-            key: FENCE_HEADER,
-            value: Some("1"),
-        };
+        let header = rdkafka::message::Header { key: FENCE_HEADER, value: Some("1") };
         let fence = BaseRecord::<(), str>::to(TOPIC)
             .partition(partition)
             .payload("fence")
@@ -463,15 +374,8 @@ fn check_consumed(journal: &Journal, offered: u64) {
         match *record {
             Record::Assigned { partition, .. } => assert!(assigned.insert(partition)),
             Record::Revoked { partition, .. } => assert!(revoked.insert(partition)),
-            Record::Polled {
-                partition, offset, ..
-            } => assert!(polled.insert((partition, offset))),
-            Record::Processed {
-                partition,
-                offset,
-                identity,
-                ..
-            } => {
+            Record::Polled { partition, offset, .. } => assert!(polled.insert((partition, offset))),
+            Record::Processed { partition, offset, identity, .. } => {
                 assert!(polled.contains(&(partition, offset)));
                 done.insert(partition, offset + 1);
                 match identity {
@@ -483,18 +387,11 @@ fn check_consumed(journal: &Journal, offered: u64) {
                     None => foreign += 1,
                 }
             }
-            Record::FenceSeen {
-                partition, offset, ..
-            } => {
+            Record::FenceSeen { partition, offset, .. } => {
                 assert!(fences.insert(partition));
                 assert_eq!(done.insert(partition, offset + 1), Some(offset));
             }
-            Record::Committed {
-                partition,
-                offset,
-                ok,
-                ..
-            } => {
+            Record::Committed { partition, offset, ok, .. } => {
                 assert!(ok);
                 assert!(offset <= done[&partition], "committed before processing");
                 committed.insert(partition, offset);
@@ -529,9 +426,7 @@ async fn signals_of_a_terminal_do_not_end_a_client() {
     let (process, _events) = run.start(&run.producer(1, 100.0, &[])).await;
     until(&process, |now, _, _| acked(now) > 5).await;
     for signal in ["-INT", "-TERM"] {
-        let kill = Command::new("kill")
-            .args([signal, &process.pid().to_string()])
-            .status();
+        let kill = Command::new("kill").args([signal, &process.pid().to_string()]).status();
         assert!(kill.unwrap().success());
     }
     let before = acked(&process.status().borrow().progress);

@@ -6,40 +6,19 @@ use super::*;
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_000 * MS;
-const ID: StreamId = StreamId {
-    producer: 1,
-    partition: 0,
-};
+const ID: StreamId = StreamId { producer: 1, partition: 0 };
 
 const fn stream(offered: u64) -> PacedStream {
-    PacedStream {
-        id: ID,
-        offered,
-        start_ns: START,
-        period_ns: 10 * MS,
-    }
+    PacedStream { id: ID, offered, start_ns: START, period_ns: 10 * MS }
 }
 
 /// A report, `at_ms` after the stream's start.
 fn report(sequence: u64, told: Told, at_ms: u64) -> Record {
-    Record::Told {
-        partition: 0,
-        sequence,
-        attempt: 0,
-        told,
-        offset: None,
-        error: 0,
-        at_ns: START + at_ms * MS,
-    }
+    Record::Told { partition: 0, sequence, attempt: 0, told, offset: None, error: 0, at_ns: START + at_ms * MS }
 }
 
 fn processing(partition: i32, at_ms: u64) -> Record {
-    Record::Processed {
-        partition,
-        offset: 0,
-        identity: None,
-        at_ns: START + at_ms * MS,
-    }
+    Record::Processed { partition, offset: 0, identity: None, at_ns: START + at_ms * MS }
 }
 
 fn window(called_ms: u64, healed_ms: u64, recovered_ms: u64) -> Window {
@@ -65,10 +44,7 @@ fn unavailable(offered: u64, records: &[Record], end_ms: u64) -> Option<Span> {
 }
 
 const fn exactly(ms: u64) -> Option<Span> {
-    Some(Span {
-        ms,
-        at_least: false,
-    })
+    Some(Span { ms, at_least: false })
 }
 
 const fn at_least(ms: u64) -> Option<Span> {
@@ -78,24 +54,15 @@ const fn at_least(ms: u64) -> Option<Span> {
 #[test]
 fn a_healthy_stream_is_unavailable_for_its_latency() {
     // 35 ms of latency: three messages are always in flight.
-    let acks: Vec<_> = (0..100)
-        .map(|n| report(n, Told::Acked, n * 10 + 35))
-        .collect();
+    let acks: Vec<_> = (0..100).map(|n| report(n, Told::Acked, n * 10 + 35)).collect();
     assert_eq!(unavailable(100, &acks, 5_000), exactly(35));
 }
 
 #[test]
 fn an_outage_is_as_long_as_it_is_for_the_message_it_began_with() {
     // From 100 ms to 8,100 ms nothing is acknowledged; then the backlog at once.
-    let acks: Vec<_> = (0..1_000)
-        .map(|n| {
-            report(
-                n,
-                Told::Acked,
-                (n * 10 + 5).max(if n < 10 { 0 } else { 8_100 }),
-            )
-        })
-        .collect();
+    let acks: Vec<_> =
+        (0..1_000).map(|n| report(n, Told::Acked, (n * 10 + 5).max(if n < 10 { 0 } else { 8_100 }))).collect();
     assert_eq!(unavailable(1_000, &acks, 20_000), exactly(8_000));
 }
 
@@ -113,9 +80,7 @@ fn an_outage_whose_messages_failed_ends_with_the_first_ack_after_it() {
 
 #[test]
 fn unacknowledged_to_the_end_is_at_least() {
-    let acks: Vec<_> = (0..10)
-        .map(|n| report(n, Told::Acked, n * 10 + 5))
-        .collect();
+    let acks: Vec<_> = (0..10).map(|n| report(n, Told::Acked, n * 10 + 5)).collect();
     assert_eq!(unavailable(100, &acks, 7_100), at_least(7_000));
 }
 
@@ -132,11 +97,7 @@ fn after_the_last_report_nobody_tried() {
 
 #[test]
 fn acks_out_of_order_end_the_wait_of_those_before() {
-    let acks = [
-        report(1, Told::Acked, 20),
-        report(0, Told::Acked, 500),
-        report(2, Told::Acked, 25),
-    ];
+    let acks = [report(1, Told::Acked, 20), report(0, Told::Acked, 500), report(2, Told::Acked, 25)];
     assert_eq!(unavailable(3, &acks, 1_000), exactly(20));
 }
 
@@ -163,14 +124,8 @@ fn fractions_are_never_in_the_promises_favour() {
 
 #[test]
 fn with_one_stream_open_the_longest_is_open() {
-    let other = StreamId {
-        producer: 1,
-        partition: 1,
-    };
-    let second = PacedStream {
-        id: other,
-        ..stream(1)
-    };
+    let other = StreamId { producer: 1, partition: 1 };
+    let second = PacedStream { id: other, ..stream(1) };
     let mut keeper = Timekeeper::new(&[stream(1), second], vec![]);
     keeper.producer_record(1, &report(0, Told::Acked, 900));
     assert_eq!(keeper.finish(START + 300 * MS).unavailable, at_least(900));
@@ -178,14 +133,10 @@ fn with_one_stream_open_the_longest_is_open() {
 
 #[test]
 fn latency_counts_from_the_intended_moment_and_once_a_message() {
-    let mut records: Vec<_> = (0..2_000)
-        .map(|n| report(n, Told::Acked, n * 10 + 2))
-        .collect();
+    let mut records: Vec<_> = (0..2_000).map(|n| report(n, Told::Acked, n * 10 + 2)).collect();
     records[1_999] = report(1_999, Told::Acked, 19_990 + 400);
     records.push(report(0, Told::Acked, 9_000));
-    let latency = times(2_000, vec![], &records, 30_000)
-        .ack_latency_ms
-        .unwrap();
+    let latency = times(2_000, vec![], &records, 30_000).ack_latency_ms.unwrap();
     let near = |value: f64, wanted: f64| (value - wanted).abs() <= wanted / 500.0;
     assert!(near(latency.p50, 2.0), "{latency:?}");
     assert!(near(latency.p99, 2.0), "{latency:?}");
@@ -205,10 +156,7 @@ fn exposed_is_what_was_on_its_way() {
         report(5, Told::Acked, 55),
         // 6: no report, and due after the window.
     ];
-    let elsewhere = Window {
-        partitions: Some(vec![1]),
-        ..window(0, 60, 60)
-    };
+    let elsewhere = Window { partitions: Some(vec![1]), ..window(0, 60, 60) };
     let windows = vec![window(20, 30, 40), window(22, 23, 24), elsewhere];
     let times = times(7, windows, &records, 100);
     assert_eq!(times.exposure, [3, 1, 0]);
@@ -217,21 +165,13 @@ fn exposed_is_what_was_on_its_way() {
 
 #[test]
 fn a_resend_that_was_dropped_does_not_undo_the_first_send() {
-    let records = [
-        report(0, Told::Indeterminate, 25),
-        report(0, Told::Unsent, 30),
-        report(1, Told::Unsent, 30),
-    ];
+    let records = [report(0, Told::Indeterminate, 25), report(0, Told::Unsent, 30), report(1, Told::Unsent, 30)];
     assert_eq!(times(2, vec![window(20, 30, 40)], &records, 100).exposed, 1);
 }
 
 #[test]
 fn a_fault_never_healed_exposes_to_the_end() {
-    let open = Window {
-        healed_ns: None,
-        recovered_ns: None,
-        ..window(15, 0, 0)
-    };
+    let open = Window { healed_ns: None, recovered_ns: None, ..window(15, 0, 0) };
     let acks: Vec<_> = (0..4).map(|n| report(n, Told::Acked, n * 10 + 1)).collect();
     let times = times(4, vec![open], &acks, 100);
     assert_eq!(times.exposure, [2]);
@@ -240,37 +180,13 @@ fn a_fault_never_healed_exposes_to_the_end() {
 
 #[test]
 fn resumption_is_that_of_the_last_stream_and_partition() {
-    let second = PacedStream {
-        id: StreamId {
-            producer: 1,
-            partition: 1,
-        },
-        ..stream(100)
-    };
+    let second = PacedStream { id: StreamId { producer: 1, partition: 1 }, ..stream(100) };
     let mut keeper = Timekeeper::new(&[stream(100), second], vec![window(0, 100, 200)]);
     keeper.producer_record(1, &report(0, Told::Acked, 99));
     keeper.producer_record(1, &report(1, Told::Acked, 130));
-    let Record::Told {
-        sequence,
-        told,
-        at_ns,
-        ..
-    } = report(0, Told::Acked, 250)
-    else {
-        unreachable!()
-    };
-    keeper.producer_record(
-        1,
-        &Record::Told {
-            partition: 1,
-            sequence,
-            attempt: 0,
-            told,
-            offset: None,
-            error: 0,
-            at_ns,
-        },
-    );
+    let Record::Told { sequence, told, at_ns, .. } = report(0, Told::Acked, 250) else { unreachable!() };
+    keeper
+        .producer_record(1, &Record::Told { partition: 1, sequence, attempt: 0, told, offset: None, error: 0, at_ns });
     keeper.consumer_record(&processing(0, 50));
     keeper.consumer_record(&processing(0, 300));
     let times = keeper.finish(START + 1_100 * MS);

@@ -56,13 +56,7 @@ struct Expected {
 
 impl Deltas {
     pub(super) const fn new(run: u64) -> Self {
-        Self {
-            run,
-            time_us: 0,
-            partition: 0,
-            audit: 0,
-            partitions: BTreeMap::new(),
-        }
+        Self { run, time_us: 0, partition: 0, audit: 0, partitions: BTreeMap::new() }
     }
 
     pub(super) fn reset(&mut self) {
@@ -75,14 +69,7 @@ impl Deltas {
             told_sequence: 0,
             told_offset: 0,
             read_offset: 0,
-            identity: Identity {
-                run,
-                producer: 0,
-                incarnation: 0,
-                partition,
-                sequence: 0,
-                attempt: 0,
-            },
+            identity: Identity { run, producer: 0, incarnation: 0, partition, sequence: 0, attempt: 0 },
         })
     }
 }
@@ -90,21 +77,9 @@ impl Deltas {
 /// Appends the entry of `record` to `out`.
 pub(super) fn encode(record: &Record, deltas: &mut Deltas, out: &mut Out<MAX_ENTRY_BYTES>) {
     match *record {
-        Record::Told {
-            partition,
-            sequence,
-            attempt,
-            told,
-            offset,
-            error,
-            at_ns,
-        } => {
+        Record::Told { partition, sequence, attempt, told, offset, error, at_ns } => {
             let plain = partition == deltas.partition && attempt == 0 && error == 0;
-            out.byte(
-                told_bits(told) << 3
-                    | flag(TOLD_OFFSET, offset.is_some())
-                    | flag(TOLD_PLAIN, plain),
-            );
+            out.byte(told_bits(told) << 3 | flag(TOLD_OFFSET, offset.is_some()) | flag(TOLD_PLAIN, plain));
             deltas.partition = partition;
             if !plain {
                 out.signed(partition.into());
@@ -126,21 +101,12 @@ pub(super) fn encode(record: &Record, deltas: &mut Deltas, out: &mut Out<MAX_ENT
             put_tag(out, deltas, 2, partition);
             put_time(out, deltas, at_ns);
         }
-        Record::Polled {
-            partition,
-            offset,
-            at_ns,
-        } => {
+        Record::Polled { partition, offset, at_ns } => {
             put_tag(out, deltas, 3, partition);
             put_offset(out, &mut deltas.expected(partition).read_offset, offset);
             put_time(out, deltas, at_ns);
         }
-        Record::Processed {
-            partition,
-            offset,
-            identity,
-            at_ns,
-        } => {
+        Record::Processed { partition, offset, identity, at_ns } => {
             let expected = deltas.expected(partition);
             let form = identity.map_or(FORM_NONE, |identity| form(&identity, &expected.identity));
             put_tag(out, deltas, 4 | form << 3, partition);
@@ -151,31 +117,17 @@ pub(super) fn encode(record: &Record, deltas: &mut Deltas, out: &mut Out<MAX_ENT
             }
             put_time(out, deltas, at_ns);
         }
-        Record::Committed {
-            partition,
-            offset,
-            ok,
-            at_ns,
-        } => {
+        Record::Committed { partition, offset, ok, at_ns } => {
             put_tag(out, deltas, 5 | flag(COMMIT_OK, ok), partition);
             put_read(out, deltas.expected(partition).read_offset, offset);
             put_time(out, deltas, at_ns);
         }
-        Record::FenceSeen {
-            partition,
-            offset,
-            at_ns,
-        } => {
+        Record::FenceSeen { partition, offset, at_ns } => {
             put_tag(out, deltas, 6, partition);
             put_read(out, deltas.expected(partition).read_offset, offset);
             put_time(out, deltas, at_ns);
         }
-        Record::Audited {
-            partition,
-            offset,
-            audit,
-            content,
-        } => {
+        Record::Audited { partition, offset, audit, content } => {
             let expected = deltas.expected(partition);
             let form = match &content {
                 Content::Message(identity) => form(identity, &expected.identity),
@@ -203,21 +155,11 @@ pub(super) fn decode(input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> 
     if tag & 7 == 0 {
         return decode_told(tag, input, deltas);
     }
-    let partition = if tag & SAME_PARTITION == 0 {
-        input.i32()?
-    } else {
-        deltas.partition
-    };
+    let partition = if tag & SAME_PARTITION == 0 { input.i32()? } else { deltas.partition };
     deltas.partition = partition;
     Some(match tag & 7 {
-        1 => Record::Assigned {
-            partition,
-            at_ns: take_time(input, deltas)?,
-        },
-        2 => Record::Revoked {
-            partition,
-            at_ns: take_time(input, deltas)?,
-        },
+        1 => Record::Assigned { partition, at_ns: take_time(input, deltas)? },
+        2 => Record::Revoked { partition, at_ns: take_time(input, deltas)? },
         3 => Record::Polled {
             partition,
             offset: take_offset(input, &mut deltas.expected(partition).read_offset)?,
@@ -230,12 +172,7 @@ pub(super) fn decode(input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> 
                 FORM_NONE => None,
                 form => Some(take_identity(input, form, &mut expected.identity)?),
             };
-            Record::Processed {
-                partition,
-                offset,
-                identity,
-                at_ns: take_time(input, deltas)?,
-            }
+            Record::Processed { partition, offset, identity, at_ns: take_time(input, deltas)? }
         }
         5 => Record::Committed {
             partition,
@@ -260,12 +197,7 @@ pub(super) fn decode(input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> 
                 FORM_FENCE => Content::Fence,
                 form => Content::Message(take_identity(input, form, &mut expected.identity)?),
             };
-            Record::Audited {
-                partition,
-                offset,
-                audit,
-                content,
-            }
+            Record::Audited { partition, offset, audit, content }
         }
     })
 }
@@ -281,20 +213,8 @@ fn decode_told(tag: u8, input: &mut In<'_>, deltas: &mut Deltas) -> Option<Recor
     let partition = deltas.partition;
     let expected = deltas.expected(partition);
     let sequence = take_sequence(input, &mut expected.told_sequence)?;
-    let offset = if tag & TOLD_OFFSET == 0 {
-        None
-    } else {
-        Some(take_offset(input, &mut expected.told_offset)?)
-    };
-    Some(Record::Told {
-        partition,
-        sequence,
-        attempt,
-        told,
-        offset,
-        error,
-        at_ns: take_time(input, deltas)?,
-    })
+    let offset = if tag & TOLD_OFFSET == 0 { None } else { Some(take_offset(input, &mut expected.told_offset)?) };
+    Some(Record::Told { partition, sequence, attempt, told, offset, error, at_ns: take_time(input, deltas)? })
 }
 
 const fn told_bits(told: Told) -> u8 {
@@ -377,23 +297,11 @@ fn take_read(input: &mut In<'_>, expected: i64) -> Option<i64> {
 }
 
 fn form(identity: &Identity, expected: &Identity) -> u8 {
-    let sequence_alone = Identity {
-        sequence: identity.sequence,
-        ..*expected
-    };
-    if *identity == sequence_alone {
-        FORM_SEQUENCE
-    } else {
-        FORM_WHOLE
-    }
+    let sequence_alone = Identity { sequence: identity.sequence, ..*expected };
+    if *identity == sequence_alone { FORM_SEQUENCE } else { FORM_WHOLE }
 }
 
-fn put_identity(
-    out: &mut Out<MAX_ENTRY_BYTES>,
-    form: u8,
-    expected: &mut Identity,
-    identity: Identity,
-) {
+fn put_identity(out: &mut Out<MAX_ENTRY_BYTES>, form: u8, expected: &mut Identity, identity: Identity) {
     if form == FORM_WHOLE {
         // The run is nearly always the journal's own: one byte then.
         out.unsigned(identity.run ^ expected.run);
@@ -404,10 +312,7 @@ fn put_identity(
     }
     let mut sequence = expected.sequence;
     put_sequence(out, &mut sequence, identity.sequence);
-    *expected = Identity {
-        sequence,
-        ..identity
-    };
+    *expected = Identity { sequence, ..identity };
 }
 
 fn take_identity(input: &mut In<'_>, form: u8, expected: &mut Identity) -> Option<Identity> {
@@ -425,9 +330,6 @@ fn take_identity(input: &mut In<'_>, form: u8, expected: &mut Identity) -> Optio
     }
     let mut sequence = expected.sequence;
     identity.sequence = take_sequence(input, &mut sequence)?;
-    *expected = Identity {
-        sequence,
-        ..identity
-    };
+    *expected = Identity { sequence, ..identity };
     Some(identity)
 }

@@ -27,11 +27,7 @@ impl Mapping {
         // process, and no reference into the mapping lives but the atomic words of `word32` and
         // `word64`, which borrow `self`.
         unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                self.raw.as_mut_ptr().add(at),
-                bytes.len(),
-            );
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.raw.as_mut_ptr().add(at), bytes.len());
         }
     }
 
@@ -62,9 +58,6 @@ impl Mapping {
     }
 
     fn check(&self, at: usize, len: usize) {
-        assert!(
-            at <= self.raw.len() && len <= self.raw.len() - at,
-            "outside the mapping"
-        );
+        assert!(at <= self.raw.len() && len <= self.raw.len() - at, "outside the mapping");
     }
 }

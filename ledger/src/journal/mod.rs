@@ -129,8 +129,7 @@ impl Stream {
     /// When a sequence is intended to be sent: CLOCK_BOOTTIME in nanoseconds.
     #[must_use]
     pub const fn intended_ns(&self, sequence: u64) -> u64 {
-        self.start_ns
-            .saturating_add(self.period_ns.saturating_mul(sequence))
+        self.start_ns.saturating_add(self.period_ns.saturating_mul(sequence))
     }
 }
 
@@ -140,18 +139,12 @@ impl Header {
     pub fn file_name(&self) -> String {
         let profile = &self.profile;
         match self.source {
-            Source::Producer {
-                member,
-                incarnation,
-                stream,
-            } => format!(
-                "{profile}-producer-{member}-{incarnation}-p{}.{EXTENSION}",
-                stream.partition
-            ),
-            Source::Consumer {
-                member,
-                incarnation,
-            } => format!("{profile}-consumer-{member}-{incarnation}.{EXTENSION}"),
+            Source::Producer { member, incarnation, stream } => {
+                format!("{profile}-producer-{member}-{incarnation}-p{}.{EXTENSION}", stream.partition)
+            }
+            Source::Consumer { member, incarnation } => {
+                format!("{profile}-consumer-{member}-{incarnation}.{EXTENSION}")
+            }
             Source::Audit => format!("{profile}-audit.{EXTENSION}"),
         }
     }

@@ -10,9 +10,9 @@ use crate::record::Record;
 use super::entry::{Deltas, decode};
 use super::varint::In;
 use super::{
-    BLOCK_BYTES, BLOCK_CRC_AT, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCKS_AT,
-    COMMITTED_AT, CRC_AT, FIXED_BYTES, Header, JournalError, MAGIC, NEXT_AT, PROFILE_AT,
-    PROFILE_BYTES_MAX, RECORDS_AT, SEAL_CRC_AT, SEALED_AT, Source, Stream, VERSION,
+    BLOCK_BYTES, BLOCK_CRC_AT, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCKS_AT, COMMITTED_AT, CRC_AT,
+    FIXED_BYTES, Header, JournalError, MAGIC, NEXT_AT, PROFILE_AT, PROFILE_BYTES_MAX, RECORDS_AT, SEAL_CRC_AT,
+    SEALED_AT, Source, Stream, VERSION,
 };
 
 /// A journal being read: its header, then its records in the order of writing. A journal that is still
@@ -80,11 +80,7 @@ impl JournalReader {
     /// # Errors
     /// If the file can't be read, or its header does not say whose journal it is.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
-        let io = |source| JournalError::Io {
-            doing: "read",
-            path: path.to_owned(),
-            source,
-        };
+        let io = |source| JournalError::Io { doing: "read", path: path.to_owned(), source };
         let file = File::open(path).map_err(io)?;
         let mut bytes = vec![0; BLOCK_BYTES];
         let len = read_up_to(&file, &mut bytes, 0).map_err(io)?;
@@ -93,12 +89,7 @@ impl JournalReader {
         Ok(Self {
             path: path.to_owned(),
             file,
-            block: Block {
-                bytes,
-                at: 0,
-                end: 0,
-                deltas: Deltas::new(header.run),
-            },
+            block: Block { bytes, at: 0, end: 0, deltas: Deltas::new(header.run) },
             header,
             words,
             next_block: 0,
@@ -159,19 +150,14 @@ impl JournalReader {
         self.block.at = 0;
         self.block.end = 0;
         let offset = (number + 1) * BLOCK_BYTES as u64;
-        let len = read_up_to(&self.file, &mut self.block.bytes, offset).map_err(|source| {
-            JournalError::Io {
-                doing: "read",
-                path: self.path.clone(),
-                source,
-            }
+        let len = read_up_to(&self.file, &mut self.block.bytes, offset).map_err(|source| JournalError::Io {
+            doing: "read",
+            path: self.path.clone(),
+            source,
         })?;
         let bytes = &self.block.bytes[..len];
-        let may_be_open =
-            self.next_block == self.words.blocks && matches!(self.words.seal, Seal::Open);
-        let begun = len >= BLOCK_HEADER_BYTES
-            && bytes[..4] == BLOCK_MAGIC
-            && u64::from(u32_at(bytes, 4)) == number;
+        let may_be_open = self.next_block == self.words.blocks && matches!(self.words.seal, Seal::Open);
+        let begun = len >= BLOCK_HEADER_BYTES && bytes[..4] == BLOCK_MAGIC && u64::from(u32_at(bytes, 4)) == number;
         if !begun {
             self.tail.damaged_blocks += 1;
             if len == 0 {
@@ -267,10 +253,7 @@ fn fixed_words(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
     // A newer format may keep its checksum elsewhere: the version is looked at first.
     let version = u32_at(bytes, 8);
     if version != VERSION {
-        return Err(JournalError::Version {
-            path: path(),
-            found: version,
-        });
+        return Err(JournalError::Version { path: path(), found: version });
     }
     if crc32fast::hash(&bytes[..FIXED_BYTES]) != u32_at(bytes, CRC_AT) {
         return Err(JournalError::Header { path: path() });
@@ -289,10 +272,7 @@ fn fixed_words(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
                 period_ns: u64_at(bytes, 56),
             },
         },
-        2 => Source::Consumer {
-            member,
-            incarnation,
-        },
+        2 => Source::Consumer { member, incarnation },
         3 => Source::Audit,
         _ => return Err(JournalError::Header { path: path() }),
     };
@@ -300,19 +280,13 @@ fn fixed_words(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
         .then(|| bytes[PROFILE_AT..PROFILE_AT + name_len].to_vec())
         .and_then(|name| String::from_utf8(name).ok())
         .ok_or_else(|| JournalError::Header { path: path() })?;
-    Ok(Header {
-        run: u64_at(bytes, 16),
-        profile,
-        source,
-    })
+    Ok(Header { run: u64_at(bytes, 16), profile, source })
 }
 
 fn header_words(bytes: &[u8]) -> HeaderWords {
     let seal = match u32_at(bytes, SEALED_AT) {
         0 => Seal::Open,
-        1 if crc32fast::hash(&bytes[NEXT_AT..SEAL_CRC_AT]) == u32_at(bytes, SEAL_CRC_AT) => {
-            Seal::Good
-        }
+        1 if crc32fast::hash(&bytes[NEXT_AT..SEAL_CRC_AT]) == u32_at(bytes, SEAL_CRC_AT) => Seal::Good,
         _ => Seal::Bad,
     };
     HeaderWords {

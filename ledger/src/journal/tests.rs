@@ -10,35 +10,18 @@ use crate::category::Told;
 use crate::record::{Content, Identity, Record};
 
 const RUN: u64 = 0xfeed_0123_4567_89ab;
-const STREAM: Stream = Stream {
-    producer: 7,
-    partition: 2,
-    first: 0,
-    start_ns: 1_000_000_000,
-    period_ns: 500_000,
-};
+const STREAM: Stream = Stream { producer: 7, partition: 2, first: 0, start_ns: 1_000_000_000, period_ns: 500_000 };
 
 fn producer() -> Header {
     Header {
         run: RUN,
         profile: "baseline".into(),
-        source: Source::Producer {
-            member: 1,
-            incarnation: 0,
-            stream: STREAM,
-        },
+        source: Source::Producer { member: 1, incarnation: 0, stream: STREAM },
     }
 }
 
 fn consumer() -> Header {
-    Header {
-        run: RUN,
-        profile: "resilient".into(),
-        source: Source::Consumer {
-            member: 0,
-            incarnation: 3,
-        },
-    }
+    Header { run: RUN, profile: "resilient".into(), source: Source::Consumer { member: 0, incarnation: 3 } }
 }
 
 fn acked(sequence: u64) -> Record {
@@ -73,14 +56,7 @@ fn read(path: &Path) -> (Vec<Record>, Tail) {
 
 #[test]
 fn an_empty_journal_is_sealed_and_says_whose_it_is() {
-    for header in [
-        producer(),
-        consumer(),
-        Header {
-            source: Source::Audit,
-            ..producer()
-        },
-    ] {
+    for header in [producer(), consumer(), Header { source: Source::Audit, ..producer() }] {
         let (_dir, path) = sealed(&header, &[]);
         let reader = JournalReader::open(&path).unwrap();
         assert_eq!(*reader.header(), header);
@@ -92,37 +68,16 @@ fn an_empty_journal_is_sealed_and_says_whose_it_is() {
 
 #[test]
 fn files_are_named_by_their_header() {
-    let names = [
-        producer(),
-        consumer(),
-        Header {
-            source: Source::Audit,
-            ..producer()
-        },
-    ]
-    .map(|header| header.file_name());
-    assert_eq!(
-        names,
-        [
-            "baseline-producer-1-0-p2.ljr",
-            "resilient-consumer-0-3.ljr",
-            "baseline-audit.ljr"
-        ]
-    );
+    let names =
+        [producer(), consumer(), Header { source: Source::Audit, ..producer() }].map(|header| header.file_name());
+    assert_eq!(names, ["baseline-producer-1-0-p2.ljr", "resilient-consumer-0-3.ljr", "baseline-audit.ljr"]);
 }
 
 #[test]
 fn next_is_kept_and_starts_at_the_first_sequence() {
     let dir = tempfile::tempdir().unwrap();
     let mut header = producer();
-    header.source = Source::Producer {
-        member: 1,
-        incarnation: 4,
-        stream: Stream {
-            first: 90,
-            ..STREAM
-        },
-    };
+    header.source = Source::Producer { member: 1, incarnation: 4, stream: Stream { first: 90, ..STREAM } };
     let writer = JournalWriter::create(dir.path(), &header).unwrap();
     let next = |writer: &JournalWriter| JournalReader::open(writer.path()).unwrap().next_sequence();
     assert_eq!(next(&writer), 90);
@@ -136,23 +91,14 @@ fn next_is_kept_and_starts_at_the_first_sequence() {
 #[test]
 fn a_journal_is_never_overwritten() {
     let (dir, _path) = sealed(&producer(), &[acked(0)]);
-    assert!(matches!(
-        JournalWriter::create(dir.path(), &producer()),
-        Err(JournalError::Exists { .. })
-    ));
+    assert!(matches!(JournalWriter::create(dir.path(), &producer()), Err(JournalError::Exists { .. })));
 }
 
 #[test]
 fn a_long_profile_name_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let header = Header {
-        profile: "x".repeat(65),
-        ..producer()
-    };
-    assert!(matches!(
-        JournalWriter::create(dir.path(), &header),
-        Err(JournalError::ProfileName { .. })
-    ));
+    let header = Header { profile: "x".repeat(65), ..producer() };
+    assert!(matches!(JournalWriter::create(dir.path(), &header), Err(JournalError::ProfileName { .. })));
 }
 
 #[test]
@@ -163,13 +109,7 @@ fn a_journal_is_readable_while_it_is_written() {
         writer.append(&acked(sequence)).unwrap();
         let (records, tail) = read(writer.path());
         assert_eq!(records.last(), Some(&acked(sequence)));
-        assert_eq!(
-            tail,
-            Tail {
-                records: sequence + 1,
-                ..Tail::default()
-            }
-        );
+        assert_eq!(tail, Tail { records: sequence + 1, ..Tail::default() });
     }
 }
 
@@ -208,17 +148,8 @@ fn steady_state_is_compact() {
                 attempt: 0,
             };
             [
-                Record::Polled {
-                    partition,
-                    offset,
-                    at_ns,
-                },
-                Record::Processed {
-                    partition,
-                    offset,
-                    identity: Some(identity),
-                    at_ns: at_ns + 20_000,
-                },
+                Record::Polled { partition, offset, at_ns },
+                Record::Processed { partition, offset, identity: Some(identity), at_ns: at_ns + 20_000 },
             ]
         })
         .collect();
@@ -251,10 +182,7 @@ fn every_truncation_is_seen_and_leaves_a_prefix() {
         assert_eq!(records, expected[..records.len()], "{len} bytes");
         assert_eq!(tail.records, records.len() as u64);
         if records.len() < expected.len() {
-            assert!(
-                !tail.sealed && !tail.is_undamaged(),
-                "{len} bytes: {tail:?}"
-            );
+            assert!(!tail.sealed && !tail.is_undamaged(), "{len} bytes: {tail:?}");
         }
     }
     let (records, tail) = read(&path);
@@ -289,24 +217,14 @@ fn an_entry_in_hand_is_a_torn_tail() {
     let path = writer.path().to_owned();
     drop(writer);
     let mut bytes = std::fs::read(&path).unwrap();
-    let committed = u32::from_le_bytes(
-        bytes[BLOCK_BYTES + COMMITTED_AT..BLOCK_BYTES + COMMITTED_AT + 4]
-            .try_into()
-            .unwrap(),
-    );
+    let committed =
+        u32::from_le_bytes(bytes[BLOCK_BYTES + COMMITTED_AT..BLOCK_BYTES + COMMITTED_AT + 4].try_into().unwrap());
     let end = BLOCK_BYTES + BLOCK_HEADER_BYTES + committed as usize;
     bytes[end..end + 3].copy_from_slice(&[0xe0, 0, 2]);
     std::fs::write(&path, &bytes).unwrap();
     let (records, tail) = read(&path);
     assert_eq!(records.len(), 10);
-    assert_eq!(
-        tail,
-        Tail {
-            records: 10,
-            torn_bytes: 3,
-            ..Tail::default()
-        }
-    );
+    assert_eq!(tail, Tail { records: 10, torn_bytes: 3, ..Tail::default() });
     assert!(tail.is_undamaged());
 }
 
@@ -316,9 +234,7 @@ fn a_flipped_bit_in_a_sealed_journal_is_seen() {
     let (_dir, path) = sealed(&producer(), &expected);
     let good = std::fs::read(&path).unwrap();
     let used = BLOCK_BYTES + BLOCK_HEADER_BYTES + 30 * 8;
-    let positions = (0..CRC_AT + 4)
-        .chain(NEXT_AT..SEALED_AT + 4)
-        .chain(BLOCK_BYTES..used);
+    let positions = (0..CRC_AT + 4).chain(NEXT_AT..SEALED_AT + 4).chain(BLOCK_BYTES..used);
     for at in positions {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
@@ -348,11 +264,7 @@ fn damage_in_one_block_leaves_the_others() {
     assert!(!tail.sealed);
     assert!(records.len() > 30_000 && records.len() < expected.len());
     let lost = expected.len() - records.len();
-    let (before, after) = records.split_at(
-        (0..records.len())
-            .find(|at| records[*at] != expected[*at])
-            .unwrap(),
-    );
+    let (before, after) = records.split_at((0..records.len()).find(|at| records[*at] != expected[*at]).unwrap());
     assert_eq!(*before, expected[..before.len()]);
     assert_eq!(*after, expected[before.len() + lost..]);
 }
@@ -409,10 +321,7 @@ fn a_killed_writer_leaves_all_but_the_entry_in_hand() {
         let next = reader.next_sequence();
         let tail = reader.finish().unwrap();
         assert!(!tail.sealed && tail.is_undamaged(), "{tail:?}");
-        assert!(
-            next == expected || next == expected + 1,
-            "offered below {next}, told of {expected}"
-        );
+        assert!(next == expected || next == expected + 1, "offered below {next}, told of {expected}");
         assert!(expected + 1 >= enough);
     }
 }
@@ -445,13 +354,8 @@ fn records() -> impl Strategy<Value = Record> {
     let partition = || prop_oneof![0_i32..3, any::<i32>()];
     let offset = || prop_oneof![0_i64..50, any::<i64>()];
     // Times are kept to the microsecond.
-    let at_ns =
-        || prop_oneof![0_u64..9_000_000, any::<u64>()].prop_map(|at_ns| at_ns / 1000 * 1000);
-    let content = prop_oneof![
-        identities().prop_map(Content::Message),
-        Just(Content::Fence),
-        Just(Content::Corrupt),
-    ];
+    let at_ns = || prop_oneof![0_u64..9_000_000, any::<u64>()].prop_map(|at_ns| at_ns / 1000 * 1000);
+    let content = prop_oneof![identities().prop_map(Content::Message), Just(Content::Fence), Just(Content::Corrupt),];
     prop_oneof![
         (
             partition(),
@@ -462,17 +366,15 @@ fn records() -> impl Strategy<Value = Record> {
             prop_oneof![Just(0_i32), any::<i32>()],
             at_ns(),
         )
-            .prop_map(
-                |(partition, sequence, attempt, told, offset, error, at_ns)| Record::Told {
-                    partition,
-                    sequence,
-                    attempt,
-                    told,
-                    offset,
-                    error,
-                    at_ns,
-                }
-            ),
+            .prop_map(|(partition, sequence, attempt, told, offset, error, at_ns)| Record::Told {
+                partition,
+                sequence,
+                attempt,
+                told,
+                offset,
+                error,
+                at_ns,
+            }),
         (partition(), at_ns()).prop_map(|(partition, at_ns)| Record::Assigned { partition, at_ns }),
         (partition(), at_ns()).prop_map(|(partition, at_ns)| Record::Revoked { partition, at_ns }),
         (partition(), offset(), at_ns()).prop_map(|(partition, offset, at_ns)| Record::Polled {
@@ -480,45 +382,18 @@ fn records() -> impl Strategy<Value = Record> {
             offset,
             at_ns,
         }),
-        (
-            partition(),
-            offset(),
-            proptest::option::of(identities()),
-            at_ns()
-        )
-            .prop_map(|(partition, offset, identity, at_ns)| Record::Processed {
-                partition,
-                offset,
-                identity,
-                at_ns,
-            }),
-        (partition(), offset(), any::<bool>(), at_ns()).prop_map(
-            |(partition, offset, ok, at_ns)| Record::Committed {
-                partition,
-                offset,
-                ok,
-                at_ns,
-            }
-        ),
-        (partition(), offset(), at_ns()).prop_map(|(partition, offset, at_ns)| {
-            Record::FenceSeen {
-                partition,
-                offset,
-                at_ns,
-            }
+        (partition(), offset(), proptest::option::of(identities()), at_ns())
+            .prop_map(|(partition, offset, identity, at_ns)| Record::Processed { partition, offset, identity, at_ns }),
+        (partition(), offset(), any::<bool>(), at_ns()).prop_map(|(partition, offset, ok, at_ns)| Record::Committed {
+            partition,
+            offset,
+            ok,
+            at_ns,
         }),
-        (
-            partition(),
-            offset(),
-            prop_oneof![0_u16..2, any::<u16>()],
-            content
-        )
-            .prop_map(|(partition, offset, audit, content)| Record::Audited {
-                partition,
-                offset,
-                audit,
-                content,
-            }),
+        (partition(), offset(), at_ns())
+            .prop_map(|(partition, offset, at_ns)| { Record::FenceSeen { partition, offset, at_ns } }),
+        (partition(), offset(), prop_oneof![0_u16..2, any::<u16>()], content)
+            .prop_map(|(partition, offset, audit, content)| Record::Audited { partition, offset, audit, content }),
     ]
 }
 

@@ -11,10 +11,7 @@ pub(super) struct Out<const N: usize> {
 
 impl<const N: usize> Out<N> {
     pub(super) const fn new() -> Self {
-        Self {
-            bytes: [0; N],
-            len: 0,
-        }
+        Self { bytes: [0; N], len: 0 }
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -107,10 +104,7 @@ mod tests {
     #[test]
     fn an_overlong_number_is_refused() {
         assert_eq!(In::new(&[0xff; 11]).unsigned(), None);
-        assert_eq!(
-            In::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).unsigned(),
-            None
-        );
+        assert_eq!(In::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).unsigned(), None);
         assert_eq!(In::new(&[0x80]).unsigned(), None);
     }
 

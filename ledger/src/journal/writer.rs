@@ -15,9 +15,9 @@ use super::entry::{Deltas, MAX_ENTRY_BYTES, encode};
 use super::mapping::Mapping;
 use super::varint::Out;
 use super::{
-    BLOCK_BYTES, BLOCK_CRC_AT, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCKS_AT,
-    COMMITTED_AT, CRC_AT, FIXED_BYTES, Header, JournalError, MAGIC, NEXT_AT, PROFILE_AT,
-    PROFILE_BYTES_MAX, RECORDS_AT, SEAL_CRC_AT, SEALED_AT, Source, VERSION,
+    BLOCK_BYTES, BLOCK_CRC_AT, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCKS_AT, COMMITTED_AT, CRC_AT,
+    FIXED_BYTES, Header, JournalError, MAGIC, NEXT_AT, PROFILE_AT, PROFILE_BYTES_MAX, RECORDS_AT, SEAL_CRC_AT,
+    SEALED_AT, Source, VERSION,
 };
 
 /// Blocks that are reserved and mapped at a time.
@@ -55,11 +55,7 @@ impl JournalWriter {
         let unfinished = path.with_extension("unfinished");
         let io = |doing| {
             let path = path.clone();
-            move |source| JournalError::Io {
-                doing,
-                path,
-                source,
-            }
+            move |source| JournalError::Io { doing, path, source }
         };
         let mut file = OpenOptions::new()
             .read(true)
@@ -74,8 +70,7 @@ impl JournalWriter {
         let head = Mapping::new(&file, 0, BLOCK_BYTES).map_err(io("map"))?;
         let step = Mapping::new(&file, block_offset(0), STEP_BYTES).map_err(io("map"))?;
         if let Source::Producer { stream, .. } = header.source {
-            head.word64(NEXT_AT)
-                .store(stream.first.to_le(), Ordering::Release);
+            head.word64(NEXT_AT).store(stream.first.to_le(), Ordering::Release);
         }
         let mut writer = Self {
             path,
@@ -119,9 +114,7 @@ impl JournalWriter {
 
     /// Declares that all sequences below `next` were offered. To be called before each `produce()`.
     pub fn raise_next(&self, next: u64) {
-        self.header
-            .word64(NEXT_AT)
-            .store(next.to_le(), Ordering::Release);
+        self.header.word64(NEXT_AT).store(next.to_le(), Ordering::Release);
     }
 
     /// Closes the journal: its totals are final, and readers can tell that nothing is missing.
@@ -130,23 +123,15 @@ impl JournalWriter {
     /// If the file can't be cut to its length; the journal is sealed nevertheless.
     pub fn seal(mut self) -> Result<(), JournalError> {
         self.seal_block();
-        self.header
-            .word64(RECORDS_AT)
-            .store(self.records.to_le(), Ordering::Relaxed);
+        self.header.word64(RECORDS_AT).store(self.records.to_le(), Ordering::Relaxed);
         let crc = self.header.crc32(NEXT_AT, SEAL_CRC_AT - NEXT_AT);
-        self.header
-            .word32(SEAL_CRC_AT)
-            .store(crc.to_le(), Ordering::Relaxed);
-        self.header
-            .word32(SEALED_AT)
-            .store(1_u32.to_le(), Ordering::Release);
-        self.file
-            .set_len(block_offset(self.block + 1))
-            .map_err(|source| JournalError::Io {
-                doing: "cut",
-                path: self.path.clone(),
-                source,
-            })
+        self.header.word32(SEAL_CRC_AT).store(crc.to_le(), Ordering::Relaxed);
+        self.header.word32(SEALED_AT).store(1_u32.to_le(), Ordering::Release);
+        self.file.set_len(block_offset(self.block + 1)).map_err(|source| JournalError::Io {
+            doing: "cut",
+            path: self.path.clone(),
+            source,
+        })
     }
 
     fn next_block(&mut self) -> Result<(), JournalError> {
@@ -156,11 +141,7 @@ impl JournalWriter {
             // Before anything is changed, so that a full disk leaves a sound journal.
             let step = reserve(&self.file, offset, STEP_BYTES)
                 .and_then(|()| Mapping::new(&self.file, offset, STEP_BYTES))
-                .map_err(|source| JournalError::Io {
-                    doing: "reserve space for",
-                    path: self.path.clone(),
-                    source,
-                })?;
+                .map_err(|source| JournalError::Io { doing: "reserve space for", path: self.path.clone(), source })?;
             self.seal_block();
             self.step = step;
             self.block_at = 0;
@@ -180,27 +161,19 @@ impl JournalWriter {
         head[..4].copy_from_slice(&BLOCK_MAGIC);
         head[4..].copy_from_slice(&self.block.to_le_bytes());
         self.step.write(self.block_at, &head);
-        self.header
-            .word64(BLOCKS_AT)
-            .store((u64::from(self.block) + 1).to_le(), Ordering::Release);
+        self.header.word64(BLOCKS_AT).store((u64::from(self.block) + 1).to_le(), Ordering::Release);
     }
 
     fn seal_block(&mut self) {
-        let crc = self
-            .step
-            .crc32(self.block_at + BLOCK_HEADER_BYTES, self.committed);
-        self.step
-            .word32(self.block_at + BLOCK_CRC_AT)
-            .store(crc.to_le(), Ordering::Relaxed);
+        let crc = self.step.crc32(self.block_at + BLOCK_HEADER_BYTES, self.committed);
+        self.step.word32(self.block_at + BLOCK_CRC_AT).store(crc.to_le(), Ordering::Relaxed);
         self.store_committed(BLOCK_SEALED);
     }
 
     fn store_committed(&self, sealed: u32) {
         // A block is 64 KiB, so that its length fits.
         let committed = u32::try_from(self.committed).unwrap_or(u32::MAX >> 1);
-        self.step
-            .word32(self.block_at + COMMITTED_AT)
-            .store((committed | sealed).to_le(), Ordering::Release);
+        self.step.word32(self.block_at + COMMITTED_AT).store((committed | sealed).to_le(), Ordering::Release);
     }
 }
 
@@ -219,8 +192,7 @@ fn reserve(file: &File, offset: u64, len: usize) -> std::io::Result<()> {
             let zeros = vec![0; BLOCK_BYTES];
             let mut at = present.max(offset);
             while at < end {
-                let part =
-                    usize::try_from(end - at).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
+                let part = usize::try_from(end - at).map_or(BLOCK_BYTES, |left| left.min(BLOCK_BYTES));
                 file.write_all_at(&zeros[..part], at)?;
                 at += part as u64;
             }
@@ -233,20 +205,11 @@ fn reserve(file: &File, offset: u64, len: usize) -> std::io::Result<()> {
 fn fixed_words(header: &Header) -> Result<[u8; CRC_AT + 4], JournalError> {
     let name = header.profile.as_bytes();
     if name.len() > PROFILE_BYTES_MAX {
-        return Err(JournalError::ProfileName {
-            profile: header.profile.clone(),
-        });
+        return Err(JournalError::ProfileName { profile: header.profile.clone() });
     }
     let (kind, member, incarnation, stream) = match header.source {
-        Source::Producer {
-            member,
-            incarnation,
-            stream,
-        } => (1_u32, member, incarnation, Some(stream)),
-        Source::Consumer {
-            member,
-            incarnation,
-        } => (2, member, incarnation, None),
+        Source::Producer { member, incarnation, stream } => (1_u32, member, incarnation, Some(stream)),
+        Source::Consumer { member, incarnation } => (2, member, incarnation, None),
         Source::Audit => (3, 0, 0, None),
     };
     let mut words = [0; CRC_AT + 4];

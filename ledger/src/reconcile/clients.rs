@@ -20,11 +20,7 @@ pub struct ClientPass {
 
 impl ClientPass {
     pub(super) const fn new(state: State) -> Self {
-        Self {
-            state,
-            polled: BTreeMap::new(),
-            whole_journals: 0,
-        }
+        Self { state, polled: BTreeMap::new(), whole_journals: 0 }
     }
 
     /// Takes an entry of a producer's journal.
@@ -32,26 +28,12 @@ impl ClientPass {
     /// # Errors
     /// [`Error::ToldOfUnoffered`], and [`Error::Misplaced`] for an entry that no producer writes.
     pub fn producer_record(&mut self, producer: u16, record: &Record) -> Result<(), Error> {
-        let Record::Told {
-            partition,
-            sequence,
-            told,
-            offset,
-            ..
-        } = *record
-        else {
+        let Record::Told { partition, sequence, told, offset, .. } = *record else {
             return Err(misplaced("a producer's journal", record));
         };
-        let stream = StreamId {
-            producer,
-            partition,
-        };
+        let stream = StreamId { producer, partition };
         let Some((_, slot)) = self.state.slot(stream, sequence) else {
-            return Err(Error::ToldOfUnoffered {
-                stream,
-                sequence,
-                offered: self.state.offered(stream),
-            });
+            return Err(Error::ToldOfUnoffered { stream, sequence, offered: self.state.offered(stream) });
         };
         self.state.bits[slot as usize].tell(told);
 
@@ -77,26 +59,16 @@ impl ClientPass {
             Record::Assigned { partition, .. } | Record::Revoked { partition, .. } => {
                 self.polled.remove(&(process, partition));
             }
-            Record::Polled {
-                partition, offset, ..
-            } => {
+            Record::Polled { partition, offset, .. } => {
                 if let Some(last) = self.polled.insert((process, partition), offset) {
                     let p = self.state.partition(partition);
                     p.counts.skips += p.offsets.records_between(last, offset);
                 }
             }
-            Record::Processed {
-                partition,
-                offset,
-                identity,
-                ..
-            } => self.processed(partition, offset, identity.as_ref()),
-            Record::Committed {
-                partition,
-                offset,
-                ok: true,
-                at_ns,
-            } => {
+            Record::Processed { partition, offset, identity, .. } => {
+                self.processed(partition, offset, identity.as_ref())
+            }
+            Record::Committed { partition, offset, ok: true, at_ns } => {
                 // The latest, not the highest: a group that was set back commits lower offsets
                 // without having lost a commit.
                 let last = &mut self.state.partition(partition).last_commit;
@@ -111,9 +83,7 @@ impl ClientPass {
     }
 
     fn processed(&mut self, partition: i32, offset: i64, identity: Option<&Identity>) {
-        let slot = identity
-            .and_then(|message| self.state.slot_of(message, partition))
-            .map(|(_, slot)| slot);
+        let slot = identity.and_then(|message| self.state.slot_of(message, partition)).map(|(_, slot)| slot);
         let p = self.state.partition(partition);
         let cell = p.offsets.get_mut(offset);
         // Another message at the same offset is another record: the log was truncated between.
@@ -148,8 +118,5 @@ impl ClientPass {
 }
 
 fn misplaced(journal: &'static str, record: &Record) -> Error {
-    Error::Misplaced {
-        journal,
-        entry: format!("{record:?}"),
-    }
+    Error::Misplaced { journal, entry: format!("{record:?}") }
 }

@@ -17,9 +17,7 @@ impl LogPass {
     /// # Errors
     /// [`Error::NamedTwice`] and [`Error::TooMany`].
     pub fn new(facts: &Facts) -> Result<Self, Error> {
-        Ok(Self {
-            state: State::new(facts)?,
-        })
+        Ok(Self { state: State::new(facts)? })
     }
 
     /// Takes an entry of the audit's journal, in the journal's order. Entries of attempts that do
@@ -28,17 +26,8 @@ impl LogPass {
     /// # Errors
     /// [`Error::Misplaced`] for an entry that no audit writes.
     pub fn record(&mut self, record: &Record) -> Result<(), Error> {
-        let Record::Audited {
-            partition,
-            offset,
-            audit,
-            content,
-        } = *record
-        else {
-            return Err(Error::Misplaced {
-                journal: "the audit's journal",
-                entry: format!("{record:?}"),
-            });
+        let Record::Audited { partition, offset, audit, content } = *record else {
+            return Err(Error::Misplaced { journal: "the audit's journal", entry: format!("{record:?}") });
         };
         let state = &mut self.state;
         let found = match content {
@@ -63,11 +52,7 @@ impl LogPass {
             p.contradicted |= (cell.audited, cell.attempt) != (audited, attempt);
             return Ok(());
         }
-        *cell = Cell {
-            audited,
-            attempt,
-            ..*cell
-        };
+        *cell = Cell { audited, attempt, ..*cell };
         if audited == FENCE {
             return Ok(());
         }
@@ -88,11 +73,7 @@ impl LogPass {
                 StrayKind::Phantom
             }
         };
-        state.strays.push(Stray {
-            partition,
-            offset,
-            kind: stray,
-        });
+        state.strays.push(Stray { partition, offset, kind: stray });
         Ok(())
     }
 
@@ -110,10 +91,7 @@ impl LogPass {
         let duplicate = if message.attempt == 0 {
             let again = bits.has(Bits::FIRST_ATTEMPT);
             if !again {
-                let highest = state.streams[stream]
-                    .highest
-                    .entry(message.incarnation)
-                    .or_insert(message.sequence);
+                let highest = state.streams[stream].highest.entry(message.incarnation).or_insert(message.sequence);
                 reordered = message.sequence < *highest;
                 *highest = message.sequence.max(*highest);
             }

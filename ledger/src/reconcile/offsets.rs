@@ -30,11 +30,7 @@ pub(super) struct Cell {
     pub attempt: u16,
 }
 
-const EMPTY: Cell = Cell {
-    audited: NOTHING,
-    processed: NOTHING,
-    attempt: 0,
-};
+const EMPTY: Cell = Cell { audited: NOTHING, processed: NOTHING, attempt: 0 };
 
 /// All offsets of a partition. Negative ones, which no broker gives to a record, come after all
 /// others.
@@ -51,10 +47,7 @@ impl Offsets {
 
     pub fn get_mut(&mut self, offset: i64) -> &mut Cell {
         let (page, index) = place(offset);
-        let cells = self
-            .pages
-            .entry(page)
-            .or_insert_with(|| vec![EMPTY; PAGE as usize].into_boxed_slice());
+        let cells = self.pages.entry(page).or_insert_with(|| vec![EMPTY; PAGE as usize].into_boxed_slice());
         &mut cells[index]
     }
 
@@ -72,10 +65,7 @@ impl Offsets {
             .map(|(page, cells)| {
                 let from = if *page == first_page { first } else { 0 };
                 let to = if *page == last_page { end } else { cells.len() };
-                cells[from..to]
-                    .iter()
-                    .filter(|cell| !matches!(cell.audited, NOTHING | FENCE))
-                    .count() as u64
+                cells[from..to].iter().filter(|cell| !matches!(cell.audited, NOTHING | FENCE)).count() as u64
             })
             .sum()
     }

@@ -40,11 +40,7 @@ enum Fate {
 }
 
 fn not_acked() -> impl Strategy<Value = Told> {
-    prop_oneof![
-        Just(Told::Unconfirmed),
-        Just(Told::Failed),
-        Just(Told::Indeterminate),
-    ]
+    prop_oneof![Just(Told::Unconfirmed), Just(Told::Failed), Just(Told::Indeterminate),]
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -101,8 +97,7 @@ fn partition_plan(producers: usize) -> impl Strategy<Value = PartitionPlan> {
 }
 
 fn plan() -> impl Strategy<Value = Vec<PartitionPlan>> {
-    (1_usize..4)
-        .prop_flat_map(|producers| proptest::collection::vec(partition_plan(producers), 1..4))
+    (1_usize..4).prop_flat_map(|producers| proptest::collection::vec(partition_plan(producers), 1..4))
 }
 
 /// A record in a log: who it is (none: corrupt), and what the group does with it.
@@ -138,13 +133,7 @@ fn play(partition: i32, plan: &PartitionPlan) -> Played {
             };
             messages.push((identity, *fate));
             let key = sequence as u32 * 10 + late;
-            let entry = |attempt| Entry {
-                identity: Some(Identity {
-                    attempt,
-                    ..identity
-                }),
-                fate: Some(*fate),
-            };
+            let entry = |attempt| Entry { identity: Some(Identity { attempt, ..identity }), fate: Some(*fate) };
             match fate {
                 Fate::Clean | Fate::Redelivered | Fate::Landed(_) | Fate::Skipped => {
                     keyed.push((key, entry(0)));
@@ -168,40 +157,25 @@ fn play(partition: i32, plan: &PartitionPlan) -> Played {
             sequence: 1_000,
             attempt: 0,
         };
-        let entry = Entry {
-            identity: (!foreign.corrupt).then_some(unknown),
-            fate: None,
-        };
+        let entry = Entry { identity: (!foreign.corrupt).then_some(unknown), fate: None };
         keyed.push((foreign.at * 10, entry));
     }
     keyed.sort_by_key(|(key, _)| *key);
     let position = keyed.partition_point(|(key, _)| *key < 1_000_000);
     let log: Vec<_> = keyed.into_iter().map(|(_, entry)| entry).collect();
-    let read = plan
-        .unread_after
-        .map_or(log.len(), |read| read.min(log.len()));
-    Played {
-        partition,
-        read,
-        complete: plan.unread_after.is_none(),
-        position,
-        log,
-        messages,
-    }
+    let read = plan.unread_after.map_or(log.len(), |read| read.min(log.len()));
+    Played { partition, read, complete: plan.unread_after.is_none(), position, log, messages }
 }
 
 impl Played {
     fn audit_journal(&self) -> Vec<Record> {
         let records = |audit: u16, read: usize| {
-            self.log[..read]
-                .iter()
-                .zip(0..)
-                .map(move |(entry, offset)| Record::Audited {
-                    partition: self.partition,
-                    offset,
-                    audit,
-                    content: entry.identity.map_or(Content::Corrupt, Content::Message),
-                })
+            self.log[..read].iter().zip(0..).map(move |(entry, offset)| Record::Audited {
+                partition: self.partition,
+                offset,
+                audit,
+                content: entry.identity.map_or(Content::Corrupt, Content::Message),
+            })
         };
         // A first attempt that does not count, then the one that does, then the fence.
         let mut journal: Vec<_> = records(0, self.log.len() / 2).collect();
@@ -219,10 +193,7 @@ impl Played {
 
     /// Where the first copy of a message lies.
     fn offset(&self, identity: &Identity) -> Option<i64> {
-        self.log
-            .iter()
-            .position(|entry| entry.identity == Some(*identity))
-            .map(|offset| offset as i64)
+        self.log.iter().position(|entry| entry.identity == Some(*identity)).map(|offset| offset as i64)
     }
 
     fn producer_journal(&self) -> Vec<(u16, Record)> {
@@ -252,32 +223,17 @@ impl Played {
 
     fn consumer_journal(&self) -> Vec<Record> {
         let partition = self.partition;
-        let assigned = Record::Assigned {
-            partition,
-            at_ns: 0,
-        };
+        let assigned = Record::Assigned { partition, at_ns: 0 };
         let read = |offset: usize, identity: Option<Identity>| {
             let offset = offset as i64;
             [
-                Record::Polled {
-                    partition,
-                    offset,
-                    at_ns: 0,
-                },
-                Record::Processed {
-                    partition,
-                    offset,
-                    identity,
-                    at_ns: 0,
-                },
+                Record::Polled { partition, offset, at_ns: 0 },
+                Record::Processed { partition, offset, identity, at_ns: 0 },
             ]
         };
         let mut journal = vec![assigned];
         // What is truncated later was read at offsets beyond those that the log has now.
-        let vanished = self
-            .messages
-            .iter()
-            .filter(|(_, fate)| matches!(fate, Fate::Vanished(_)));
+        let vanished = self.messages.iter().filter(|(_, fate)| matches!(fate, Fate::Vanished(_)));
         for (n, (identity, _)) in vanished.enumerate() {
             journal.extend(read(10_000 + n, Some(*identity)));
         }
@@ -296,20 +252,13 @@ impl Played {
     }
 
     fn expected(&self) -> Counts {
-        let mut counts = Counts {
-            offered: self.messages.len() as u64,
-            records_in_log: self.read as u64,
-            ..Counts::default()
-        };
+        let mut counts =
+            Counts { offered: self.messages.len() as u64, records_in_log: self.read as u64, ..Counts::default() };
         let read = &self.log[..self.read];
         for (identity, fate) in &self.messages {
             let copies = read
                 .iter()
-                .filter(|entry| {
-                    entry
-                        .identity
-                        .is_some_and(|i| Identity { attempt: 0, ..i } == *identity)
-                })
+                .filter(|entry| entry.identity.is_some_and(|i| Identity { attempt: 0, ..i } == *identity))
                 .count() as u64;
             counts.in_log += copies.min(1);
             counts.duplicate_records += copies.saturating_sub(1);
@@ -326,17 +275,14 @@ impl Played {
                 Some(Told::Unsent) => &mut counts.unsent,
                 Some(Told::Indeterminate) | None => &mut counts.indeterminate,
             } += 1;
-            counts.failed_but_landed +=
-                u64::from(copies > 0 && *fate == Fate::Landed(Some(Told::Failed)));
+            counts.failed_but_landed += u64::from(copies > 0 && *fate == Fate::Landed(Some(Told::Failed)));
 
             // What has to be seen to be believed is unreadable where it was not seen.
             let seen = copies > 0 || self.complete;
             match fate {
-                Fate::Clean
-                | Fate::Duplicated(_)
-                | Fate::Resent
-                | Fate::Redelivered
-                | Fate::Landed(_) => counts.delivered += 1,
+                Fate::Clean | Fate::Duplicated(_) | Fate::Resent | Fate::Redelivered | Fate::Landed(_) => {
+                    counts.delivered += 1
+                }
                 Fate::Vanished(told) if self.complete => {
                     counts.vanished += 1;
                     counts.lost += u64::from(*told == Told::Acked);
@@ -353,12 +299,7 @@ impl Played {
                     counts.lost += 1;
                 }
                 Fate::Undelivered(_) => {
-                    let Undelivered {
-                        failed,
-                        indeterminate,
-                        unconfirmed,
-                        unsent,
-                    } = &mut counts.undelivered;
+                    let Undelivered { failed, indeterminate, unconfirmed, unsent } = &mut counts.undelivered;
                     *match told {
                         Some(Told::Failed) => failed,
                         Some(Told::Unconfirmed) => unconfirmed,
@@ -434,33 +375,16 @@ fn skips(consumed: &[Entry], read: usize) -> u64 {
 }
 
 fn facts(plans: &[PartitionPlan], played: &[Played]) -> Facts {
-    let mut facts = Facts {
-        run: RUN,
-        journals: 0,
-        ..Facts::default()
-    };
+    let mut facts = Facts { run: RUN, journals: 0, ..Facts::default() };
     for (played, plan) in played.iter().zip(plans) {
         let partition = played.partition;
         for (producer, stream) in (0..).zip(&plan.streams) {
-            facts.streams.push(Stream {
-                id: StreamId {
-                    producer,
-                    partition,
-                },
-                offered: stream.len() as u64,
-            });
+            facts.streams.push(Stream { id: StreamId { producer, partition }, offered: stream.len() as u64 });
         }
         facts.partitions.push(Partition {
             partition,
-            audit: Some(Audit {
-                attempt: 1,
-                complete: played.complete,
-                log_start: 0,
-            }),
-            position: Some(Position {
-                offset: played.position as i64,
-                source: PositionSource::Owner,
-            }),
+            audit: Some(Audit { attempt: 1, complete: played.complete, log_start: 0 }),
+            position: Some(Position { offset: played.position as i64, source: PositionSource::Owner }),
         });
     }
     facts
@@ -468,10 +392,7 @@ fn facts(plans: &[PartitionPlan], played: &[Played]) -> Facts {
 
 /// Takes one from each list in turn, so that partitions mix as they do in real journals.
 fn mixed<T>(lists: Vec<Vec<T>>) -> Vec<T> {
-    let mut keyed: Vec<_> = lists
-        .into_iter()
-        .flat_map(|list| list.into_iter().enumerate())
-        .collect();
+    let mut keyed: Vec<_> = lists.into_iter().flat_map(|list| list.into_iter().enumerate()).collect();
     keyed.sort_by_key(|(n, _)| *n);
     keyed.into_iter().map(|(_, item)| item).collect()
 }
@@ -537,10 +458,7 @@ fn ranges_of_counts(counts: &Counts) -> BTreeMap<Finding, u64> {
         (Finding::Flag(Flag::Redelivered), counts.redelivered),
         (Finding::Flag(Flag::Reordered), counts.reordered),
         (Finding::Flag(Flag::OffsetConflict), counts.offset_conflicts),
-        (
-            Finding::Flag(Flag::FailedButLanded),
-            counts.failed_but_landed,
-        ),
+        (Finding::Flag(Flag::FailedButLanded), counts.failed_but_landed),
     ]
     .into_iter()
     .filter(|(_, count)| *count > 0)

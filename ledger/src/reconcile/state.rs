@@ -97,10 +97,7 @@ impl PartitionState {
 
     /// Whether what the audit did not find is not there.
     pub fn audit_complete(&self) -> bool {
-        !self.contradicted
-            && self
-                .audit
-                .is_some_and(|audit| audit.complete && audit.log_start <= 0)
+        !self.contradicted && self.audit.is_some_and(|audit| audit.complete && audit.log_start <= 0)
     }
 }
 
@@ -119,10 +116,7 @@ pub(super) struct State {
 
 impl State {
     pub fn new(facts: &Facts) -> Result<Self, Error> {
-        let offered: u64 = facts
-            .streams
-            .iter()
-            .fold(0, |sum, stream| stream.offered.saturating_add(sum));
+        let offered: u64 = facts.streams.iter().fold(0, |sum, stream| stream.offered.saturating_add(sum));
         let limit = u64::from(SLOTS);
         if offered >= limit {
             return Err(Error::TooMany { offered, limit });
@@ -152,12 +146,7 @@ impl State {
                 let what = format!("producer {} in partition {}", id.producer, id.partition);
                 return Err(Error::NamedTwice { what });
             }
-            state.streams.push(StreamState {
-                id,
-                base,
-                offered: stream.offered,
-                highest: BTreeMap::new(),
-            });
+            state.streams.push(StreamState { id, base, offered: stream.offered, highest: BTreeMap::new() });
             // Below the limit, by the check above.
             base += stream.offered as Slot;
             state.partition(id.partition).counts.offered += stream.offered;
@@ -167,9 +156,7 @@ impl State {
 
     /// The partition; one that the facts do not name was never audited.
     pub fn partition(&mut self, partition: i32) -> &mut PartitionState {
-        self.partitions
-            .entry(partition)
-            .or_insert_with(|| PartitionState::new(None, None))
+        self.partitions.entry(partition).or_insert_with(|| PartitionState::new(None, None))
     }
 
     /// The sequence's stream and slot, if it was offered in that stream.
@@ -184,17 +171,12 @@ impl State {
         if message.run != self.run || message.partition != partition {
             return None;
         }
-        let stream = StreamId {
-            producer: message.producer,
-            partition,
-        };
+        let stream = StreamId { producer: message.producer, partition };
         self.slot(stream, message.sequence)
     }
 
     /// Sequences offered in a stream, 0 if there is no such stream.
     pub fn offered(&self, stream: StreamId) -> u64 {
-        self.by_id
-            .get(&stream)
-            .map_or(0, |index| self.streams[*index].offered)
+        self.by_id.get(&stream).map_or(0, |index| self.streams[*index].offered)
     }
 }

@@ -14,24 +14,13 @@ const FLAGS: [(u16, Flag); 4] = [
     (Bits::CONFLICT, Flag::OffsetConflict),
 ];
 
-pub(super) fn reconcile(
-    mut state: State,
-    journals_complete: bool,
-) -> Result<Reconciliation, Imbalance> {
+pub(super) fn reconcile(mut state: State, journals_complete: bool) -> Result<Reconciliation, Imbalance> {
     let mut counts = Counts::default();
     let mut partitions = Vec::with_capacity(state.partitions.len());
     let mut anomalies = Vec::new();
     for (partition, p) in &mut state.partitions {
-        let absent = if p.audit_complete() {
-            InLog::Absent
-        } else {
-            InLog::Unreadable
-        };
-        for stream in state
-            .streams
-            .iter()
-            .filter(|s| s.id.partition == *partition)
-        {
+        let absent = if p.audit_complete() { InLog::Absent } else { InLog::Unreadable };
+        for stream in state.streams.iter().filter(|s| s.id.partition == *partition) {
             let mut ranges = Ranges::new(stream.id);
             let first = stream.base as usize;
             let bits = &state.bits[first..first + stream.offered as usize];
@@ -52,13 +41,7 @@ pub(super) fn reconcile(
     }
     anomalies.sort_unstable();
     counts.check()?;
-    Ok(Reconciliation {
-        counts,
-        partitions,
-        journals_complete,
-        anomalies,
-        strays: state.strays,
-    })
+    Ok(Reconciliation { counts, partitions, journals_complete, anomalies, strays: state.strays })
 }
 
 /// One sequence: counts it, and notes what is remarkable.
@@ -114,30 +97,17 @@ struct Ranges {
 
 impl Ranges {
     const fn new(stream: StreamId) -> Self {
-        Self {
-            stream,
-            open: Vec::new(),
-            closed: Vec::new(),
-        }
+        Self { stream, open: Vec::new(), closed: Vec::new() }
     }
 
     fn add(&mut self, sequence: u64, finding: Finding) {
         match self.open.iter_mut().find(|range| range.finding == finding) {
             Some(range) if range.last + 1 == sequence => range.last = sequence,
             Some(range) => {
-                let new = Anomaly {
-                    first: sequence,
-                    last: sequence,
-                    ..*range
-                };
+                let new = Anomaly { first: sequence, last: sequence, ..*range };
                 self.closed.push(std::mem::replace(range, new));
             }
-            None => self.open.push(Anomaly {
-                stream: self.stream,
-                first: sequence,
-                last: sequence,
-                finding,
-            }),
+            None => self.open.push(Anomaly { stream: self.stream, first: sequence, last: sequence, finding }),
         }
     }
 

@@ -10,49 +10,20 @@ use crate::record::{Content, Identity, Record};
 const RUN: u64 = 7;
 const P: i32 = 0;
 const PRODUCER: u16 = 3;
-const STREAM: StreamId = StreamId {
-    producer: PRODUCER,
-    partition: P,
-};
-const MEMBER: Process = Process {
-    member: 0,
-    incarnation: 0,
-};
-const OTHER_MEMBER: Process = Process {
-    member: 1,
-    incarnation: 0,
-};
+const STREAM: StreamId = StreamId { producer: PRODUCER, partition: P };
+const MEMBER: Process = Process { member: 0, incarnation: 0 };
+const OTHER_MEMBER: Process = Process { member: 1, incarnation: 0 };
 
 fn id(sequence: u64) -> Identity {
-    Identity {
-        run: RUN,
-        producer: PRODUCER,
-        incarnation: 0,
-        partition: P,
-        sequence,
-        attempt: 0,
-    }
+    Identity { run: RUN, producer: PRODUCER, incarnation: 0, partition: P, sequence, attempt: 0 }
 }
 
 fn told(sequence: u64, told: Told, offset: impl Into<Option<i64>>) -> Record {
-    Record::Told {
-        partition: P,
-        sequence,
-        attempt: 0,
-        told,
-        offset: offset.into(),
-        error: 0,
-        at_ns: 0,
-    }
+    Record::Told { partition: P, sequence, attempt: 0, told, offset: offset.into(), error: 0, at_ns: 0 }
 }
 
 fn audited(offset: i64, content: Content) -> Record {
-    Record::Audited {
-        partition: P,
-        offset,
-        audit: 0,
-        content,
-    }
+    Record::Audited { partition: P, offset, audit: 0, content }
 }
 
 fn message(offset: i64, sequence: u64) -> Record {
@@ -60,35 +31,18 @@ fn message(offset: i64, sequence: u64) -> Record {
 }
 
 fn polled(offset: i64) -> Record {
-    Record::Polled {
-        partition: P,
-        offset,
-        at_ns: 0,
-    }
+    Record::Polled { partition: P, offset, at_ns: 0 }
 }
 
 fn processed(offset: i64, sequence: u64) -> Record {
-    Record::Processed {
-        partition: P,
-        offset,
-        identity: Some(id(sequence)),
-        at_ns: 0,
-    }
+    Record::Processed { partition: P, offset, identity: Some(id(sequence)), at_ns: 0 }
 }
 
 fn committed(offset: i64, ok: bool, at_ns: u64) -> Record {
-    Record::Committed {
-        partition: P,
-        offset,
-        ok,
-        at_ns,
-    }
+    Record::Committed { partition: P, offset, ok, at_ns }
 }
 
-const ASSIGNED: Record = Record::Assigned {
-    partition: P,
-    at_ns: 0,
-};
+const ASSIGNED: Record = Record::Assigned { partition: P, at_ns: 0 };
 
 /// One stream to one partition, read to its end, with a group that stands at offset 100.
 struct History {
@@ -102,21 +56,11 @@ fn history(offered: u64) -> History {
     History {
         facts: Facts {
             run: RUN,
-            streams: vec![Stream {
-                id: STREAM,
-                offered,
-            }],
+            streams: vec![Stream { id: STREAM, offered }],
             partitions: vec![Partition {
                 partition: P,
-                audit: Some(Audit {
-                    attempt: 0,
-                    complete: true,
-                    log_start: 0,
-                }),
-                position: Some(Position {
-                    offset: 100,
-                    source: PositionSource::Committed,
-                }),
+                audit: Some(Audit { attempt: 0, complete: true, log_start: 0 }),
+                position: Some(Position { offset: 100, source: PositionSource::Committed }),
             }],
             journals: 2,
         },
@@ -143,8 +87,7 @@ impl History {
     }
 
     fn position(mut self, position: Option<(i64, PositionSource)>) -> Self {
-        self.facts.partitions[0].position =
-            position.map(|(offset, source)| Position { offset, source });
+        self.facts.partitions[0].position = position.map(|(offset, source)| Position { offset, source });
         self
     }
 
@@ -193,21 +136,12 @@ fn findings(reconciliation: &Reconciliation) -> Vec<String> {
 
 #[test]
 fn delivered() {
-    let history = history(1)
-        .log([message(0, 0)])
-        .told([told(0, Acked, 0)])
-        .group([ASSIGNED, polled(0), processed(0, 0)]);
+    let history =
+        history(1).log([message(0, 0)]).told([told(0, Acked, 0)]).group([ASSIGNED, polled(0), processed(0, 0)]);
     let reconciliation = history.reconcile();
     assert_eq!(
         reconciliation.counts,
-        Counts {
-            offered: 1,
-            acked: 1,
-            delivered: 1,
-            in_log: 1,
-            records_in_log: 1,
-            ..Counts::default()
-        }
+        Counts { offered: 1, acked: 1, delivered: 1, in_log: 1, records_in_log: 1, ..Counts::default() }
     );
     assert_eq!(reconciliation.anomalies, []);
     assert!(reconciliation.journals_complete);
@@ -217,10 +151,7 @@ fn delivered() {
 #[test_case(Acked, 1; "acked: a promise broken")]
 #[test_case(Indeterminate, 0; "never promised")]
 fn vanished(what: Told, lost: u64) {
-    let reconciliation = history(1)
-        .told([told(0, what, None)])
-        .group([processed(0, 0)])
-        .reconcile();
+    let reconciliation = history(1).told([told(0, what, None)]).group([processed(0, 0)]).reconcile();
     assert_eq!(reconciliation.counts.vanished, 1);
     assert_eq!(reconciliation.counts.lost, lost);
     assert_eq!(findings(&reconciliation), ["0-0 vanished"]);
@@ -230,20 +161,12 @@ fn vanished(what: Told, lost: u64) {
 fn lost_in_cluster() {
     let reconciliation = history(4)
         .log([message(0, 0), message(1, 3)])
-        .told([
-            told(0, Acked, 0),
-            told(1, Acked, 1),
-            told(2, Acked, 2),
-            told(3, Acked, 1),
-        ])
+        .told([told(0, Acked, 0), told(1, Acked, 1), told(2, Acked, 2), told(3, Acked, 1)])
         .group([processed(0, 0), processed(1, 3)])
         .reconcile();
     assert_eq!(reconciliation.counts.lost_in_cluster, 2);
     assert_eq!(reconciliation.counts.lost, 2);
-    assert_eq!(
-        findings(&reconciliation),
-        ["1-1 offset_conflict", "1-2 lost_in_cluster"]
-    );
+    assert_eq!(findings(&reconciliation), ["1-1 offset_conflict", "1-2 lost_in_cluster"]);
 }
 
 #[test]
@@ -257,15 +180,7 @@ fn undelivered_by_what_was_told() {
             // 4 and 5: the producer died with them in hand.
         ])
         .counts();
-    assert_eq!(
-        counts.undelivered,
-        Undelivered {
-            failed: 1,
-            indeterminate: 3,
-            unconfirmed: 1,
-            unsent: 1,
-        }
-    );
+    assert_eq!(counts.undelivered, Undelivered { failed: 1, indeterminate: 3, unconfirmed: 1, unsent: 1 });
     assert_eq!(counts.indeterminate, 3);
     assert_eq!((counts.lost, counts.lost_in_cluster), (6, 0));
 }
@@ -299,10 +214,7 @@ fn lost_by_consumer_or_lagging(position: i64, lost: u64, lagging: u64) {
 
 #[test]
 fn with_a_copy_ahead_the_group_may_still_read_it() {
-    let counts = history(1)
-        .log([message(0, 0), message(5, 0)])
-        .position(Some((5, PositionSource::Owner)))
-        .counts();
+    let counts = history(1).log([message(0, 0), message(5, 0)]).position(Some((5, PositionSource::Owner))).counts();
     assert_eq!((counts.lost_by_consumer, counts.lagging), (0, 1));
 }
 
@@ -316,11 +228,7 @@ fn an_unknown_position_proves_no_loss() {
 #[test]
 fn a_copy_processed_anywhere_is_delivered() {
     // Read at offset 4, then truncated; the producer's retry lies at offset 9.
-    let counts = history(1)
-        .log([message(9, 0)])
-        .told([told(0, Acked, 9)])
-        .group([processed(4, 0)])
-        .counts();
+    let counts = history(1).log([message(9, 0)]).told([told(0, Acked, 9)]).group([processed(4, 0)]).counts();
     assert_eq!(counts.delivered, 1);
 }
 
@@ -374,18 +282,9 @@ fn the_same_record_read_twice_is_one_record() {
 
 #[test]
 fn duplicates_and_the_applications_own_resend() {
-    let resend = Identity {
-        attempt: 1,
-        ..id(1)
-    };
+    let resend = Identity { attempt: 1, ..id(1) };
     let reconciliation = history(2)
-        .log([
-            message(0, 0),
-            message(1, 0),
-            message(2, 0),
-            message(3, 1),
-            audited(4, Content::Message(resend)),
-        ])
+        .log([message(0, 0), message(1, 0), message(2, 0), message(3, 1), audited(4, Content::Message(resend))])
         .reconcile();
     let counts = reconciliation.counts;
     assert_eq!(counts.duplicates, 2);
@@ -400,24 +299,14 @@ fn duplicates_and_the_applications_own_resend() {
 
 #[test]
 fn a_resend_that_landed_twice_is_kafkas_duplicate() {
-    let resend = Identity {
-        attempt: 1,
-        ..id(0)
-    };
-    let counts = history(1)
-        .log([
-            audited(0, Content::Message(resend)),
-            audited(1, Content::Message(resend)),
-        ])
-        .counts();
+    let resend = Identity { attempt: 1, ..id(0) };
+    let counts = history(1).log([audited(0, Content::Message(resend)), audited(1, Content::Message(resend))]).counts();
     assert_eq!((counts.duplicates, counts.duplicate_records), (1, 1));
 }
 
 #[test]
 fn redelivered_is_one_offset_again() {
-    let history = history(1)
-        .log([message(0, 0), message(1, 0)])
-        .group([processed(0, 0), processed(1, 0)]);
+    let history = history(1).log([message(0, 0), message(1, 0)]).group([processed(0, 0), processed(1, 0)]);
     assert_eq!(history.counts().redelivered, 0, "two copies, once each");
 
     let mut again = history;
@@ -429,22 +318,13 @@ fn redelivered_is_one_offset_again() {
 
 #[test]
 fn another_message_at_a_truncated_offset_is_no_redelivery() {
-    let counts = history(2)
-        .log([message(0, 1)])
-        .group([processed(0, 0), processed(0, 1)])
-        .counts();
-    assert_eq!(
-        (counts.redelivered, counts.vanished, counts.delivered),
-        (0, 1, 1)
-    );
+    let counts = history(2).log([message(0, 1)]).group([processed(0, 0), processed(0, 1)]).counts();
+    assert_eq!((counts.redelivered, counts.vanished, counts.delivered), (0, 1, 1));
 }
 
 #[test]
 fn reordered_is_counted_within_one_incarnation_and_by_first_copies() {
-    let restarted = |sequence| Identity {
-        incarnation: 1,
-        ..id(sequence)
-    };
+    let restarted = |sequence| Identity { incarnation: 1, ..id(sequence) };
     let reconciliation = history(5)
         .log([
             message(0, 0),
@@ -462,23 +342,11 @@ fn reordered_is_counted_within_one_incarnation_and_by_first_copies() {
 
 #[test]
 fn phantom_and_corrupt_records_are_strays() {
-    let foreign = [
-        Identity { run: 8, ..id(0) },
-        Identity {
-            producer: 9,
-            ..id(0)
-        },
-        Identity {
-            partition: 1,
-            ..id(0)
-        },
-        id(1),
-    ];
+    let foreign =
+        [Identity { run: 8, ..id(0) }, Identity { producer: 9, ..id(0) }, Identity { partition: 1, ..id(0) }, id(1)];
     let mut history = history(1).log([message(0, 0), audited(1, Content::Corrupt)]);
     for (offset, identity) in (2..).zip(foreign) {
-        history
-            .log
-            .push(audited(offset, Content::Message(identity)));
+        history.log.push(audited(offset, Content::Message(identity)));
     }
     history.log.push(audited(6, Content::Fence));
     let reconciliation = history.reconcile();
@@ -488,31 +356,16 @@ fn phantom_and_corrupt_records_are_strays() {
     assert_eq!(
         reconciliation.strays[..2],
         [
-            Stray {
-                partition: P,
-                offset: 1,
-                kind: StrayKind::Corrupt
-            },
-            Stray {
-                partition: P,
-                offset: 2,
-                kind: StrayKind::Phantom
-            },
+            Stray { partition: P, offset: 1, kind: StrayKind::Corrupt },
+            Stray { partition: P, offset: 2, kind: StrayKind::Phantom },
         ]
     );
 }
 
 #[test]
 fn foreign_records_that_were_processed_are_counted_even_if_truncated() {
-    let unknown = Record::Processed {
-        partition: P,
-        offset: 3,
-        identity: None,
-        at_ns: 0,
-    };
-    let counts = history(1)
-        .group([processed(0, 1), unknown, unknown])
-        .counts();
+    let unknown = Record::Processed { partition: P, offset: 3, identity: None, at_ns: 0 };
+    let counts = history(1).group([processed(0, 1), unknown, unknown]).counts();
     assert_eq!((counts.processed_foreign, counts.redelivered), (2, 1));
 }
 
@@ -522,10 +375,7 @@ fn foreign_records_that_were_processed_are_counted_even_if_truncated() {
 #[test_case(message(0, 0), 0; "itself")]
 #[test_case(message(1, 1), 0; "nothing")]
 fn offset_conflicts(at_offset_0: Record, conflicts: u64) {
-    let counts = history(2)
-        .log([at_offset_0])
-        .told([told(0, Acked, 0), told(1, Unconfirmed, 0)])
-        .counts();
+    let counts = history(2).log([at_offset_0]).told([told(0, Acked, 0), told(1, Unconfirmed, 0)]).counts();
     assert_eq!(counts.offset_conflicts, conflicts);
 }
 
@@ -586,9 +436,7 @@ fn commits_lost(source: PositionSource, position: i64, lost: u64) {
 
 #[test]
 fn a_group_that_never_committed_has_lost_no_commit() {
-    let counts = history(0)
-        .position(Some((0, PositionSource::Reset)))
-        .counts();
+    let counts = history(0).position(Some((0, PositionSource::Reset))).counts();
     assert_eq!(counts.commits_lost, 0);
 }
 
@@ -602,23 +450,13 @@ fn a_journal_not_accounted_for_is_not_complete() {
 #[test]
 fn a_sequence_never_offered_cannot_have_been_told_of() {
     let error = history(1).told([told(1, Acked, 0)]).try_reconcile();
-    assert_eq!(
-        error,
-        Err(Error::ToldOfUnoffered {
-            stream: STREAM,
-            sequence: 1,
-            offered: 1
-        })
-    );
+    assert_eq!(error, Err(Error::ToldOfUnoffered { stream: STREAM, sequence: 1, offered: 1 }));
 }
 
 #[test]
 fn entries_in_the_wrong_journal_are_errors() {
     let misplaced = |history: History| {
-        assert!(matches!(
-            history.try_reconcile(),
-            Err(Error::Misplaced { .. })
-        ));
+        assert!(matches!(history.try_reconcile(), Err(Error::Misplaced { .. })));
     };
     misplaced(history(1).log([polled(0)]));
     misplaced(history(1).told([polled(0)]));
@@ -630,22 +468,13 @@ fn facts_that_name_something_twice_are_errors() {
     let mut streams = history(1);
     streams.facts.streams.push(streams.facts.streams[0]);
     let mut partitions = history(1);
-    partitions
-        .facts
-        .partitions
-        .push(partitions.facts.partitions[0]);
+    partitions.facts.partitions.push(partitions.facts.partitions[0]);
     for history in [streams, partitions] {
-        assert!(matches!(
-            history.try_reconcile(),
-            Err(Error::NamedTwice { .. })
-        ));
+        assert!(matches!(history.try_reconcile(), Err(Error::NamedTwice { .. })));
     }
 }
 
 #[test]
 fn more_than_can_be_numbered_is_refused_before_memory_is_taken() {
-    assert!(matches!(
-        history(u64::MAX).try_reconcile(),
-        Err(Error::TooMany { .. })
-    ));
+    assert!(matches!(history(u64::MAX).try_reconcile(), Err(Error::TooMany { .. })));
 }

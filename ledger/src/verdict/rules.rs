@@ -11,10 +11,7 @@ pub(super) struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     pub(super) const fn new(case: &'a Case) -> Self {
-        Self {
-            case,
-            reasons: Vec::new(),
-        }
+        Self { case, reasons: Vec::new() }
     }
 
     pub(super) fn judge(mut self) -> Judgement {
@@ -54,18 +51,11 @@ impl<'a> Judge<'a> {
         }
         // Stable: within a kind, in the order of the experiment.
         self.reasons.sort_by_key(|reason| reason.kind);
-        Judgement {
-            verdict,
-            reasons: self.reasons,
-        }
+        Judgement { verdict, reasons: self.reasons }
     }
 
     fn add(&mut self, kind: ReasonKind, profile: Option<&str>, text: String) {
-        self.reasons.push(Reason {
-            kind,
-            profile: profile.map(str::to_owned),
-            text,
-        });
+        self.reasons.push(Reason { kind, profile: profile.map(str::to_owned), text });
     }
 
     fn stopped(&mut self) {
@@ -84,11 +74,8 @@ impl<'a> Judge<'a> {
                 self.add(ReasonKind::FaultUnproven, None, text);
             }
             None => {
-                let why = if fault.brokers.is_empty() {
-                    "its selector chose no broker"
-                } else {
-                    "the run ended before it"
-                };
+                let why =
+                    if fault.brokers.is_empty() { "its selector chose no broker" } else { "the run ended before it" };
                 let text = format!("The {name} was never injected: {why}.");
                 self.add(ReasonKind::FaultUnproven, None, text);
                 return;
@@ -101,10 +88,7 @@ impl<'a> Judge<'a> {
         match &fault.recovered {
             Some(recovery) if recovery.reached => {}
             Some(recovery) => {
-                let text = format!(
-                    "The cluster did not recover from the {name}: {}",
-                    recovery.state
-                );
+                let text = format!("The cluster did not recover from the {name}: {}", recovery.state);
                 self.add(ReasonKind::NotRecovered, None, text);
             }
             None => {
@@ -154,10 +138,8 @@ impl<'a> Judge<'a> {
             return;
         }
         for (fault, resumption) in self.case.faults.iter().zip(&outcome.times.resumption) {
-            let silent = [
-                ("acknowledged", &resumption.unacked_partitions),
-                ("processed", &resumption.unprocessed_partitions),
-            ];
+            let silent =
+                [("acknowledged", &resumption.unacked_partitions), ("processed", &resumption.unprocessed_partitions)];
             for (what, partitions) in silent {
                 if !partitions.is_empty() {
                     let text = format!(
@@ -175,31 +157,18 @@ impl<'a> Judge<'a> {
     fn lag(&mut self, outcome: &ProfileOutcome) {
         let name = &outcome.profile;
         let counts = &outcome.reconciliation.counts;
-        let positions_missing: Vec<_> = outcome
-            .reconciliation
-            .partitions
-            .iter()
-            .filter(|p| !p.position_known)
-            .map(|p| p.partition)
-            .collect();
+        let positions_missing: Vec<_> =
+            outcome.reconciliation.partitions.iter().filter(|p| !p.position_known).map(|p| p.partition).collect();
         let unknown = match positions_missing.as_slice() {
             [] => String::new(),
-            some => format!(
-                ", as far as is known: its position in {} is not",
-                list(some)
-            ),
+            some => format!(", as far as is known: its position in {} is not", list(some)),
         };
         let lag = [
             ("lagging", counts.lagging, "the group has not come to"),
-            (
-                "behind_open_txn",
-                counts.behind_open_txn,
-                "an open transaction still hides",
-            ),
+            ("behind_open_txn", counts.behind_open_txn, "an open transaction still hides"),
         ];
         for (metric, count, why) in lag {
-            let expected = self.expects(name, Metric::Count("lagging"))
-                || self.expects(name, Metric::Count(metric));
+            let expected = self.expects(name, Metric::Count("lagging")) || self.expects(name, Metric::Count(metric));
             if count > 0 && !expected {
                 let text = format!("{name}: {count} messages are left that {why}{unknown}.");
                 self.add(ReasonKind::LagLeft, Some(name), text);
@@ -237,9 +206,7 @@ impl<'a> Judge<'a> {
 
     fn exposure(&mut self) {
         for (name, needed) in &self.case.promises.min_exposure {
-            let exposed = self
-                .outcome(name)
-                .map_or(0, |outcome| outcome.times.exposed);
+            let exposed = self.outcome(name).map_or(0, |outcome| outcome.times.exposed);
             if exposed < *needed {
                 let text = format!(
                     "{name}: {exposed} messages were on their way while the faults lasted, and \
@@ -257,21 +224,14 @@ impl<'a> Judge<'a> {
         let (known, holds) = self.look(promise);
         let asked = asked(promise);
         let (kind, text) = match (holds, known) {
-            (Holds::Yes, Some(known)) => (
-                ReasonKind::Shown,
-                format!("{}, and {asked} was to be shown.", found(promise, known)),
-            ),
+            (Holds::Yes, Some(known)) => {
+                (ReasonKind::Shown, format!("{}, and {asked} was to be shown.", found(promise, known)))
+            }
             (_, Some(known)) => (
                 ReasonKind::NotShown,
-                format!(
-                    "{}, and the run is proof of anything only with {asked}.",
-                    found(promise, known)
-                ),
+                format!("{}, and the run is proof of anything only with {asked}.", found(promise, known)),
             ),
-            (_, None) => (
-                ReasonKind::NotShown,
-                format!("{}, and {asked} was to be shown.", unmeasured(promise)),
-            ),
+            (_, None) => (ReasonKind::NotShown, format!("{}, and {asked} was to be shown.", unmeasured(promise))),
         };
         self.add(kind, Some(&promise.profile), text);
     }
@@ -283,37 +243,25 @@ impl<'a> Judge<'a> {
         let (known, holds) = self.look(promise);
         let asked = asked(promise);
         let (kind, text) = match (holds, known) {
-            (Holds::Yes, Some(known)) => (
-                ReasonKind::Held,
-                format!("{}, and {asked} was promised.", found(promise, known)),
-            ),
+            (Holds::Yes, Some(known)) => {
+                (ReasonKind::Held, format!("{}, and {asked} was promised.", found(promise, known)))
+            }
             (Holds::No, Some(known)) => (
                 ReasonKind::Broken,
-                format!(
-                    "{}{}, but {asked} was promised.",
-                    found(promise, known),
-                    self.places(promise)
-                ),
+                format!("{}{}, but {asked} was promised.", found(promise, known), self.places(promise)),
             ),
             (Holds::Unknown, Some(known)) => (
                 ReasonKind::Undecided,
-                format!(
-                    "{}, which neither proves nor refutes the {asked} that was promised.",
-                    found(promise, known)
-                ),
+                format!("{}, which neither proves nor refutes the {asked} that was promised.", found(promise, known)),
             ),
-            (_, None) => (
-                ReasonKind::Undecided,
-                format!("{}, and {asked} was promised.", unmeasured(promise)),
-            ),
+            (_, None) => (ReasonKind::Undecided, format!("{}, and {asked} was promised.", unmeasured(promise))),
         };
         self.add(kind, Some(&promise.profile), text);
     }
 
     /// Where a count that should be small comes from, such as ` (partition 0: 3, partition 2: 1)`.
     fn places(&self, promise: &Promise) -> String {
-        let (Metric::Count(name), Some(outcome)) = (promise.metric, self.outcome(&promise.profile))
-        else {
+        let (Metric::Count(name), Some(outcome)) = (promise.metric, self.outcome(&promise.profile)) else {
             return String::new();
         };
         let places: Vec<_> = outcome
@@ -325,18 +273,11 @@ impl<'a> Judge<'a> {
                 Some(format!("partition {}: {count}", p.partition))
             })
             .collect();
-        if places.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", places.join(", "))
-        }
+        if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) }
     }
 
     fn too_busy(&self, promise: &Promise) -> bool {
-        promise.metric.is_time()
-            && self
-                .outcome(&promise.profile)
-                .is_some_and(|outcome| outcome.host_too_busy)
+        promise.metric.is_time() && self.outcome(&promise.profile).is_some_and(|outcome| outcome.host_too_busy)
     }
 
     fn busy(&mut self, promise: &Promise) {
@@ -349,12 +290,8 @@ impl<'a> Judge<'a> {
     }
 
     fn look(&self, promise: &Promise) -> (Option<Known>, Holds) {
-        let known = self
-            .outcome(&promise.profile)
-            .and_then(|outcome| known(outcome, promise));
-        let holds = known.map_or(Holds::Unknown, |known| {
-            promise.comparison.holds(known, promise.bound)
-        });
+        let known = self.outcome(&promise.profile).and_then(|outcome| known(outcome, promise));
+        let holds = known.map_or(Holds::Unknown, |known| promise.comparison.holds(known, promise.bound));
         (known, holds)
     }
 
@@ -364,16 +301,10 @@ impl<'a> Judge<'a> {
 
     fn expects(&self, profile: &str, metric: Metric) -> bool {
         let promises = &self.case.promises;
-        promises
-            .must_show
-            .iter()
-            .chain(&promises.must_hold)
-            .any(|p| p.profile == profile && p.metric == metric)
+        promises.must_show.iter().chain(&promises.must_hold).any(|p| p.profile == profile && p.metric == metric)
     }
 }
 
 fn known(outcome: &ProfileOutcome, promise: &Promise) -> Option<Known> {
-    promise
-        .metric
-        .known(&outcome.reconciliation, &outcome.times)
+    promise.metric.known(&outcome.reconciliation, &outcome.times)
 }

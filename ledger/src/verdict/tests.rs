@@ -17,12 +17,7 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
         .zip(counts)
         .map(|(partition, counts)| {
             sum += counts;
-            PartitionResult {
-                partition,
-                counts,
-                audit_complete: true,
-                position_known: true,
-            }
+            PartitionResult { partition, counts, audit_complete: true, position_known: true }
         })
         .collect();
     ProfileOutcome {
@@ -52,19 +47,11 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
 }
 
 fn promise(profile: &str, metric: &str, comparison: Comparison, bound: u64) -> Promise {
-    Promise {
-        profile: profile.to_owned(),
-        metric: Metric::named(metric).unwrap(),
-        comparison,
-        bound,
-    }
+    Promise { profile: profile.to_owned(), metric: Metric::named(metric).unwrap(), comparison, bound }
 }
 
 fn evidence(holds: bool) -> Option<Evidence> {
-    Some(Evidence {
-        holds,
-        summary: "drops on the cut: 0.".to_owned(),
-    })
+    Some(Evidence { holds, summary: "drops on the cut: 0.".to_owned() })
 }
 
 /// The baseline lost 100 and 50 messages in the cluster; the resilient profile none.
@@ -79,12 +66,7 @@ fn passing() -> Case {
     };
     Case {
         promises: Promises {
-            must_show: vec![promise(
-                "baseline",
-                "lost_in_cluster",
-                Comparison::AtLeast,
-                100,
-            )],
+            must_show: vec![promise("baseline", "lost_in_cluster", Comparison::AtLeast, 100)],
             must_hold: vec![
                 promise("resilient", "lost", Comparison::Equal, 0),
                 promise("resilient", "unavailable", Comparison::LessThan, 30_000),
@@ -92,10 +74,7 @@ fn passing() -> Case {
             ],
             min_exposure: vec![("resilient".to_owned(), 1_000)],
         },
-        profiles: vec![
-            profile("baseline", [lossy(100), lossy(50)]),
-            profile("resilient", [lossy(0), lossy(0)]),
-        ],
+        profiles: vec![profile("baseline", [lossy(100), lossy(50)]), profile("resilient", [lossy(0), lossy(0)])],
         faults: vec![FaultOutcome {
             fault: 0,
             kind: "partition".to_owned(),
@@ -103,10 +82,7 @@ fn passing() -> Case {
             same_for_all: true,
             injected: evidence(true),
             healed: evidence(true),
-            recovered: Some(Recovery {
-                reached: true,
-                state: "all replicas in sync.".to_owned(),
-            }),
+            recovered: Some(Recovery { reached: true, state: "all replicas in sync.".to_owned() }),
         }],
         stopped_by: None,
     }
@@ -233,8 +209,7 @@ fn an_unread_partition_is_inconclusive_even_if_all_was_seen() {
 
 #[test]
 fn a_journal_missing_leaves_promises_undecided() {
-    let (verdict, reasons) =
-        kinds(|case| case.resilient().reconciliation.journals_complete = false);
+    let (verdict, reasons) = kinds(|case| case.resilient().reconciliation.journals_complete = false);
     assert_eq!(verdict, Verdict::Inconclusive);
     assert_eq!(reasons, [R::JournalIncomplete, R::Undecided]);
 }
@@ -247,11 +222,7 @@ fn a_violation_counts_only_where_its_witnesses_are_complete() {
             case.count(partition, |counts| counts.lost = 1);
         })
     };
-    assert_eq!(
-        broken(0).0,
-        Verdict::Inconclusive,
-        "in the unread partition"
-    );
+    assert_eq!(broken(0).0, Verdict::Inconclusive, "in the unread partition");
     let (verdict, reasons) = broken(1);
     assert_eq!(verdict, Verdict::Fail, "in the other one");
     assert_eq!(reasons[0], R::Broken);
@@ -268,16 +239,7 @@ fn a_proven_failure_is_not_softened() {
         case.promises.must_show[0].bound = 10_000;
     });
     assert_eq!(verdict, Verdict::Fail);
-    assert_eq!(
-        reasons,
-        [
-            R::Broken,
-            R::FaultUnproven,
-            R::SelectorDiffers,
-            R::HostTooBusy,
-            R::NotShown
-        ]
-    );
+    assert_eq!(reasons, [R::Broken, R::FaultUnproven, R::SelectorDiffers, R::HostTooBusy, R::NotShown]);
 }
 
 #[test]
@@ -307,18 +269,10 @@ fn a_busy_host_softens_times_but_no_loss() {
 #[test]
 fn a_busy_host_shows_no_time_either() {
     let (verdict, reasons) = kinds(|case| {
-        case.promises.must_show = vec![promise(
-            "baseline",
-            "unavailable",
-            Comparison::AtLeast,
-            5_000,
-        )];
+        case.promises.must_show = vec![promise("baseline", "unavailable", Comparison::AtLeast, 5_000)];
         case.baseline().host_too_busy = true;
     });
-    assert_eq!(
-        (verdict, reasons),
-        (Verdict::Inconclusive, vec![R::HostTooBusy])
-    );
+    assert_eq!((verdict, reasons), (Verdict::Inconclusive, vec![R::HostTooBusy]));
 }
 
 #[test]
@@ -341,10 +295,7 @@ fn an_expectation_on_lagging_is_that_profiles_alone() {
         let allowed = promise("baseline", "lagging", Comparison::AtMost, 10);
         case.promises.must_hold.push(allowed);
     });
-    assert_eq!(
-        (verdict, reasons),
-        (Verdict::Inconclusive, vec![R::LagLeft])
-    );
+    assert_eq!((verdict, reasons), (Verdict::Inconclusive, vec![R::LagLeft]));
 }
 
 #[test]
@@ -358,14 +309,8 @@ fn an_expectation_on_resumption_judges_it() {
             case.promises.must_hold.push(asked);
         })
     };
-    assert_eq!(
-        silent(Comparison::AtMost, 40_000),
-        (Verdict::Fail, vec![R::Broken])
-    );
-    assert_eq!(
-        silent(Comparison::AtMost, 60_000),
-        (Verdict::Inconclusive, vec![R::Undecided])
-    );
+    assert_eq!(silent(Comparison::AtMost, 40_000), (Verdict::Fail, vec![R::Broken]));
+    assert_eq!(silent(Comparison::AtMost, 60_000), (Verdict::Inconclusive, vec![R::Undecided]));
 }
 
 #[test]
@@ -391,11 +336,7 @@ fn read_uncommitted_promises_nothing_of_aborted_reads() {
 fn undelivered_is_the_sum_of_its_four() {
     let (verdict, _) = kinds(|case| {
         case.count(0, |counts| {
-            counts.undelivered = Undelivered {
-                failed: 1,
-                unsent: 2,
-                ..Undelivered::default()
-            };
+            counts.undelivered = Undelivered { failed: 1, unsent: 2, ..Undelivered::default() };
         });
         let asked = promise("resilient", "undelivered", Comparison::Equal, 3);
         case.promises.must_hold.push(asked);

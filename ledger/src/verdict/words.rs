@@ -24,19 +24,11 @@ pub(super) fn found(promise: &Promise, known: Known) -> String {
 }
 
 pub(super) fn unmeasured(promise: &Promise) -> String {
-    format!(
-        "{}: the run has nothing to measure {} by",
-        promise.profile,
-        promise.metric.name()
-    )
+    format!("{}: the run has nothing to measure {} by", promise.profile, promise.metric.name())
 }
 
 fn quantity(metric: Metric, n: u64) -> String {
-    if metric.is_time() {
-        format!("{} s", n as f64 / 1_000.0)
-    } else {
-        n.to_string()
-    }
+    if metric.is_time() { format!("{} s", n as f64 / 1_000.0) } else { n.to_string() }
 }
 
 pub(super) fn list(partitions: &[i32]) -> String {

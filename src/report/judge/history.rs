@@ -236,8 +236,7 @@ impl History {
             | EventKind::UndoRecorded { .. }
             | EventKind::FaultStep { .. }
             | EventKind::TopicFrozen { .. }
-            | EventKind::FenceWritten { .. }
-            | EventKind::FaultStep { .. } => {}
+            | EventKind::FenceWritten { .. } => {}
         }
     }
 }

@@ -98,25 +98,11 @@ impl Narrator {
                 }
                 Line::new(Tone::Notable, text)
             }
-<<<<<<< HEAD
-            EventKind::UndoRecorded { fault, undo } => Line::new(
-                Tone::Faint,
-                format!("{} can be undone: {undo}", self.fault(*fault)),
-            ),
-            EventKind::FaultStep { text, .. } => Line::new(Tone::Plain, text.clone()),
-            EventKind::FaultInjected {
-                fault,
-                proof,
-                held_ms,
-                ..
-            } => {
-=======
             EventKind::UndoRecorded { fault, undo } => {
                 Line::new(Tone::Faint, format!("{} can be undone: {undo}", self.fault(*fault)))
             }
             EventKind::FaultStep { fault, text } => Line::new(Tone::Notable, format!("{}: {text}", self.fault(*fault))),
             EventKind::FaultInjected { fault, proof, held_ms, .. } => {
->>>>>>> report
                 let mut line = self.proven(*fault, "injected", proof);
                 if let Some(ms) = held_ms {
                     line.text = format!("{} (held for {})", line.text, words::millis(*ms));

@@ -50,10 +50,7 @@ impl Board {
             }
             write(&Line::Status(status()));
         });
-        Self {
-            sender: notices.0,
-            thread,
-        }
+        Self { sender: notices.0, thread }
     }
 
     /// Writes a last status.

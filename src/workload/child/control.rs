@@ -36,9 +36,7 @@ impl Control {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
         let until_ns = boottime_ns().saturating_add(limit_ns);
         // Fails if an end was set before, which then holds.
-        let _ = self
-            .until_ns
-            .compare_exchange(0, until_ns, Ordering::AcqRel, Ordering::Acquire);
+        let _ = self.until_ns.compare_exchange(0, until_ns, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 
@@ -51,15 +49,10 @@ pub(super) fn obey(control: Arc<Control>) -> Result<(), ChildError> {
         .spawn(move || {
             // Tokio's handlers replace the default action; nobody listens to them. The runtime is only
             // what they are registered with.
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_io()
-                .build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
             let handlers = runtime.and_then(|runtime| {
                 let _context = runtime.enter();
-                let kept = (
-                    signal(SignalKind::interrupt())?,
-                    signal(SignalKind::terminate())?,
-                );
+                let kept = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
                 drop(kept);
                 Ok(runtime)
             });
@@ -85,10 +78,7 @@ pub(super) fn obey(control: Arc<Control>) -> Result<(), ChildError> {
             let _ = kill_process(getpid(), Signal::KILL);
         })
         .map_err(ChildError::Thread)?;
-    is_ready
-        .recv()
-        .map_err(|_| ChildError::Panicked)?
-        .map_err(ChildError::Thread)
+    is_ready.recv().map_err(|_| ChildError::Panicked)?.map_err(ChildError::Thread)
 }
 
 fn command(control: &Control, line: &str) {

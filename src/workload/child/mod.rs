@@ -62,8 +62,7 @@ pub enum ChildError {
 pub fn run(spec: &Path) -> Result<(), ChildError> {
     // The kernel sends it when the thread that spawned us dies; that one lives as long as its process
     // (spawner.rs). Should the parent have died before this line, stdin has ended already.
-    set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|error| ChildError::Thread(error.into()))?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| ChildError::Thread(error.into()))?;
     let control = Arc::new(Control::default());
     control::obey(Arc::clone(&control))?;
     let result = read(spec).and_then(|spec| match &spec.behaviour {
@@ -71,9 +70,7 @@ pub fn run(spec: &Path) -> Result<(), ChildError> {
         Behaviour::Consumer(consuming) => consumer::run(&spec, consuming, &control),
     });
     if let Err(error) = &result {
-        let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| {
-            error.source()
-        });
+        let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
         let text: Vec<String> = causes.map(ToString::to_string).collect();
         board::write(&Line::Notice(text.join(": ")));
     }
@@ -81,21 +78,16 @@ pub fn run(spec: &Path) -> Result<(), ChildError> {
 }
 
 fn read(path: &Path) -> Result<ClientSpec, ChildError> {
-    let file = File::open(path).map_err(|source| ChildError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    serde_json::from_reader(BufReader::new(file))
-        .map_err(|error| ChildError::Spec(error.to_string()))
+    let file = File::open(path).map_err(|source| ChildError::Read { path: path.to_owned(), source })?;
+    serde_json::from_reader(BufReader::new(file)).map_err(|error| ChildError::Spec(error.to_string()))
 }
 
 /// librdkafka's log, into the process's own.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => tracing::error!(target: "librdkafka", "{facility} {message}"),
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(target: "librdkafka", "{facility} {message}")
+        }
         RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", "{facility} {message}"),
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
             tracing::info!(target: "librdkafka", "{facility} {message}");

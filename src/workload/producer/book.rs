@@ -35,12 +35,7 @@ impl Counts {
         let acked = self.acked.load(Ordering::Acquire);
         let errors = self.errors.load(Ordering::Acquire);
         let offered = self.offered.load(Ordering::Acquire);
-        Progress::Producer {
-            offered,
-            acked,
-            errors,
-            in_flight: offered.saturating_sub(acked + errors),
-        }
+        Progress::Producer { offered, acked, errors, in_flight: offered.saturating_sub(acked + errors) }
     }
 }
 
@@ -60,12 +55,7 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(
-        journal: JournalWriter,
-        stream: Stream,
-        unacknowledged: bool,
-        counts: Arc<Counts>,
-    ) -> Self {
+    pub(super) fn new(journal: JournalWriter, stream: Stream, unacknowledged: bool, counts: Arc<Counts>) -> Self {
         Self {
             journal: Mutex::new(journal),
             stream,
@@ -84,13 +74,7 @@ impl Book {
     }
 
     /// What became of a sequence.
-    pub(super) fn tell(
-        &self,
-        sequence: u64,
-        told: Told,
-        offset: Option<i64>,
-        error: Option<RDKafkaErrorCode>,
-    ) {
+    pub(super) fn tell(&self, sequence: u64, told: Told, offset: Option<i64>, error: Option<RDKafkaErrorCode>) {
         let record = Record::Told {
             partition: self.stream.partition,
             sequence,
@@ -107,11 +91,7 @@ impl Book {
         }
         self.told.fetch_add(1, Ordering::Relaxed);
         let success = matches!(told, Told::Acked | Told::Unconfirmed);
-        let count = if success {
-            &self.counts.acked
-        } else {
-            &self.counts.errors
-        };
+        let count = if success { &self.counts.acked } else { &self.counts.errors };
         count.fetch_add(1, Ordering::Release);
         if success && !self.ready.swap(true, Ordering::Relaxed) {
             self.counts.streams_ready.fetch_add(1, Ordering::Release);
@@ -135,10 +115,7 @@ impl Book {
         if let Some(error) = self.broken.take() {
             return Err(error);
         }
-        self.journal
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .seal()
+        self.journal.into_inner().unwrap_or_else(PoisonError::into_inner).seal()
     }
 
     /// Sequences offered that never got a report. Read back from the journal, as it is a rare end and
@@ -149,9 +126,7 @@ impl Book {
         let path = self.journal().path().to_owned();
         for record in JournalReader::open(&path)? {
             if let Record::Told { sequence, .. } = record?
-                && let Some(slot) = usize::try_from(sequence - first)
-                    .ok()
-                    .and_then(|at| told.get_mut(at))
+                && let Some(slot) = usize::try_from(sequence - first).ok().and_then(|at| told.get_mut(at))
             {
                 *slot = true;
             }
@@ -176,11 +151,7 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        child::log(
-            RDKafkaLogLevel::Warning,
-            "ERROR",
-            &format!("{error}: {reason}"),
-        );
+        child::log(RDKafkaLogLevel::Warning, "ERROR", &format!("{error}: {reason}"));
     }
 }
 
@@ -190,21 +161,12 @@ impl ProducerContext for Reports {
     fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
         let (message, error) = match result {
             Ok(message) => (message, None),
-            Err((error, message)) => (
-                message,
-                Some(
-                    error
-                        .rdkafka_error_code()
-                        .unwrap_or(RDKafkaErrorCode::Unknown),
-                ),
-            ),
+            Err((error, message)) => (message, Some(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))),
         };
         let told = classify::report(self.0.unacknowledged, persistence(message), error);
         // Reports with an error, or of acks=0, name offsets that mean nothing; an implicit
         // acknowledgement has a negative one.
-        let offset = (told == Told::Acked)
-            .then(|| message.offset())
-            .filter(|offset| *offset >= 0);
+        let offset = (told == Told::Acked).then(|| message.offset()).filter(|offset| *offset >= 0);
         self.0.tell(sequence as u64, told, offset, error);
     }
 }

@@ -6,11 +6,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use crate::workload::librdkafka::Persistence;
 
 /// Of a delivery report. `unacknowledged` is acks=0.
-pub(super) fn report(
-    unacknowledged: bool,
-    status: Persistence,
-    error: Option<RDKafkaErrorCode>,
-) -> Told {
+pub(super) fn report(unacknowledged: bool, status: Persistence, error: Option<RDKafkaErrorCode>) -> Told {
     match error {
         // With acks=0 a report only says that the bytes were handed to a socket.
         None if unacknowledged => Told::Unconfirmed,
@@ -24,11 +20,7 @@ pub(super) fn report(
 
 /// Of a synchronous refusal by `produce()`: the client never took the message.
 pub(super) fn refusal(error: RDKafkaErrorCode) -> Told {
-    if error == RDKafkaErrorCode::MessageSizeTooLarge {
-        Told::Failed
-    } else {
-        Told::Unsent
-    }
+    if error == RDKafkaErrorCode::MessageSizeTooLarge { Told::Failed } else { Told::Unsent }
 }
 
 /// Errors of a broker, or of the client before sending, that exclude an append.

@@ -21,11 +21,7 @@ use super::spec::{ClientSpec, Producing};
 use super::status::ClientStatus;
 
 /// Runs until the drain that `control` asks for has ended.
-pub(super) fn run(
-    spec: &ClientSpec,
-    producing: &Producing,
-    control: &Arc<Control>,
-) -> Result<(), ChildError> {
+pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Control>) -> Result<(), ChildError> {
     if producing.payload_bytes < MIN_PAYLOAD_BYTES
         || producing.partitions < 1
         || !producing.rate_per_s.is_normal()
@@ -42,8 +38,7 @@ pub(super) fn run(
         let counts = Arc::clone(&counts);
         move || ClientStatus {
             progress: counts.progress(),
-            ready: counts.streams_ready.load(Ordering::Acquire)
-                == u64::from(partitions.unsigned_abs()),
+            ready: counts.streams_ready.load(Ordering::Acquire) == u64::from(partitions.unsigned_abs()),
             fences_seen: std::collections::BTreeSet::new(),
         }
     });
@@ -56,19 +51,10 @@ pub(super) fn run(
             &Header {
                 run: spec.run,
                 profile: spec.id.profile.clone(),
-                source: Source::Producer {
-                    member: spec.id.member,
-                    incarnation: spec.id.incarnation,
-                    stream,
-                },
+                source: Source::Producer { member: spec.id.member, incarnation: spec.id.incarnation, stream },
             },
         )?;
-        let book = Arc::new(Book::new(
-            journal,
-            stream,
-            unacknowledged,
-            Arc::clone(&counts),
-        ));
+        let book = Arc::new(Book::new(journal, stream, unacknowledged, Arc::clone(&counts)));
         let stream_thread = StreamThread {
             run: spec.run,
             incarnation: spec.id.incarnation,
@@ -153,9 +139,6 @@ mod tests {
             .iter()
             .flat_map(|stream| [stream.intended_ns(0), stream.intended_ns(1)])
             .collect();
-        assert_eq!(
-            due,
-            [10_000, 1_510_000, 510_000, 2_010_000, 1_010_000, 2_510_000]
-        );
+        assert_eq!(due, [10_000, 1_510_000, 510_000, 2_010_000, 1_010_000, 2_510_000]);
     }
 }

@@ -76,9 +76,7 @@ impl StreamThread {
         let mut next = self.stream.first;
         let mut in_hand = false;
         for renewals in 0..=RENEWALS_MAX {
-            let client: Client = self
-                .config
-                .create_with_context(Reports(Arc::clone(&book)))?;
+            let client: Client = self.config.create_with_context(Reports(Arc::clone(&book)))?;
             let left = self.serve(&client, &book, &mut next, &mut in_hand);
             let fatal = client.client().fatal_error();
             // Purges what is left and hands over its reports.
@@ -88,10 +86,8 @@ impl StreamThread {
                 Left::Fatal => self.notices.send(format!(
                     "partition {}: {}; {}",
                     self.stream.partition,
-                    fatal.map_or_else(
-                        || "fatal error".to_owned(),
-                        |(code, text)| format!("fatal error {code}: {text}")
-                    ),
+                    fatal
+                        .map_or_else(|| "fatal error".to_owned(), |(code, text)| format!("fatal error {code}: {text}")),
                     if renewals < RENEWALS_MAX {
                         "going on with a new client"
                     } else {
@@ -163,16 +159,13 @@ impl StreamThread {
         };
         payload::encode_into(&mut self.payload, &identity);
         loop {
-            let record: BaseRecord<'_, (), [u8], usize> =
-                BaseRecord::with_opaque_to(&self.topic, opaque(sequence))
-                    .partition(self.stream.partition)
-                    .payload(&self.payload);
+            let record: BaseRecord<'_, (), [u8], usize> = BaseRecord::with_opaque_to(&self.topic, opaque(sequence))
+                .partition(self.stream.partition)
+                .payload(&self.payload);
             let Err((error, _)) = client.send(record) else {
                 return Offer::Done;
             };
-            let code = error
-                .rdkafka_error_code()
-                .unwrap_or(RDKafkaErrorCode::Unknown);
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
             let blocks = code == RDKafkaErrorCode::QueueFull
                 && self.on_queue_full == OnQueueFull::Block
                 && !self.control.time_is_over()
@@ -219,8 +212,7 @@ impl StreamThread {
 
     /// The workload goes on offering though no client takes it.
     fn without_client(&self, book: &Book, next: &mut u64, in_hand: bool) {
-        let unsent =
-            |sequence| book.tell(sequence, Told::Unsent, None, Some(RDKafkaErrorCode::Fatal));
+        let unsent = |sequence| book.tell(sequence, Told::Unsent, None, Some(RDKafkaErrorCode::Fatal));
         if in_hand {
             unsent(*next);
             *next += 1;
@@ -251,10 +243,7 @@ fn close(book: Arc<Book>, next: u64) -> Result<(), ChildError> {
     Ok(book.close(next)?)
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "checked at compile time in book.rs"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "checked at compile time in book.rs")]
 const fn opaque(sequence: u64) -> usize {
     sequence as usize
 }
