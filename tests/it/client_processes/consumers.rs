@@ -145,7 +145,7 @@ async fn a_consumer_without_a_position_says_so() {
             }
         }
     };
-    let text = tokio::time::timeout(Duration::from_secs(20), notice)
+    let text = tokio::time::timeout(Duration::from_secs(60), notice)
         .await
         .unwrap();
     assert!(text.contains("AutoOffsetReset"), "{text}");
@@ -161,12 +161,12 @@ async fn members_hand_partitions_over() {
     let mock = mock(2);
     let run = Run::new(mock.bootstrap_servers());
     let (producer, _producer_events) = run.start(&run.producer(2, 400.0, &[])).await;
-    // The mock lets a new generation begin only after the session timeout.
+    // The mock lets a new generation begin only a second before the session timeout.
     let first = run.consumer(
         Commit::AfterSync,
         &[
-            ("session.timeout.ms", "2000"),
-            ("heartbeat.interval.ms", "200"),
+            ("session.timeout.ms", "4000"),
+            ("heartbeat.interval.ms", "300"),
         ],
     );
     let mut second = first.clone();

@@ -167,14 +167,14 @@ impl Journal {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(20)
+    Instant::now() + Duration::from_secs(60)
 }
 
 /// Waits for a state that the client reports.
 async fn until(process: &ClientProcess, wanted: impl Fn(&Progress, bool, &BTreeSet<i32>) -> bool) {
     let mut status = process.status();
     let reached = status.wait_for(|now| wanted(&now.progress, now.ready, &now.fences_seen));
-    tokio::time::timeout(Duration::from_secs(20), reached)
+    tokio::time::timeout(Duration::from_secs(60), reached)
         .await
         .unwrap_or_else(|_| panic!("not reached: {:?}", process.status().borrow()))
         .expect("a live client");
