@@ -3,5 +3,6 @@
 
 mod client_processes;
 mod experiment_files;
+mod metrics;
 mod report;
 mod stored_run;
