@@ -5,7 +5,7 @@ export KAFKA_IMAGE
 
 LOSSPROOF = target/release/lossproof
 
-.PHONY: help setup tools build demo check test nightly clean
+.PHONY: help setup tools build demo check test bench nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ check: tools ## formatting and lints, without Docker
 test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
 	cargo test --workspace
+
+bench: tools ## how long a cluster takes to come and go, against plain docker compose
+	@$(MAKE) --no-print-directory setup
+	cargo bench --bench boot
 
 nightly: tools ## the whole catalogue of experiments, five times
 	@$(MAKE) --no-print-directory -j 2 setup build

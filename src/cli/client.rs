@@ -17,8 +17,12 @@ pub struct ClientArgs {
 /// Runs the client until it is told to end. Its log goes to stderr, its status to stdout.
 #[must_use]
 pub fn run(args: &ClientArgs) -> ExitCode {
-    let filter = EnvFilter::try_from_env("LOSSPROOF_CLIENT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    tracing_subscriber::fmt()
+        // librdkafka only speaks at this level where a profile sets its option `debug`.
+        .with_env_filter(EnvFilter::new("info,librdkafka=debug"))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
     match child::run(&args.spec) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

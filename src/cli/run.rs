@@ -113,6 +113,7 @@ async fn one(
     while let Ok(event) = queue.try_recv() {
         terminal.event(&event);
     }
+    terminal.rest();
     let mut outcome =
         Outcome { name: experiment.name.clone(), exit: Exit::Internal, report: Err(String::new()), run_dir: None };
     let finished = match finished {
@@ -162,7 +163,9 @@ pub(super) const fn of_verdict(verdict: Verdict) -> Exit {
 /// Tears down, or tells what was kept.
 async fn end(runner: Runner, terminal: &mut Terminal) -> Exit {
     terminal.event(&Event::now(EventKind::PhaseStarted { phase: Phase::TearDown, expected_ms: None }));
-    match runner.end().await {
+    let ended = runner.end().await;
+    terminal.rest();
+    match ended {
         Ok((kept, left)) => {
             if let Some(kept) = kept {
                 tell_kept(&kept);

@@ -5,7 +5,7 @@ pub mod engine;
 pub mod readiness;
 pub mod session;
 pub mod shell;
-mod start;
+pub mod start;
 pub mod sweep;
 pub mod wire;
 

@@ -123,8 +123,11 @@ impl Cluster {
     }
 }
 
-/// The definition, and a second file for the experiment's broker options.
-fn compose_files(session: &Session, spec: &ClusterSpec) -> Result<Vec<PathBuf>> {
+/// The definition, and a second file for the experiment's broker options, in the session's folder.
+///
+/// # Errors
+/// When they can't be written.
+pub fn compose_files(session: &Session, spec: &ClusterSpec) -> Result<Vec<PathBuf>> {
     let folder = session.folder()?;
     let mut files = vec![folder.join("three-brokers.yaml")];
     std::fs::write(&files[0], THREE_BROKERS)?;
@@ -153,7 +156,9 @@ fn overrides(options: &[(String, String)]) -> Result<String> {
     Ok(serde_json::to_string_pretty(&serde_json::json!({ "services": services }))?)
 }
 
-fn environment(session: &Session, subnet: &Subnet, image: &str) -> HashMap<String, String> {
+/// What the definition wants filled in.
+#[must_use]
+pub fn environment(session: &Session, subnet: &Subnet, image: &str) -> HashMap<String, String> {
     // Kafka takes any 16 bytes in base64 for a cluster id; hex digits are base64 digits too.
     let random: u64 = rand::rng().random();
     let cluster_id = format!("lossproof{:013x}", random >> 12);

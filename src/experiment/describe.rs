@@ -39,7 +39,6 @@ impl fmt::Display for FaultSpec {
             FaultKind::Partition { isolate, from, ports, listeners } => {
                 let from = match from {
                     Peers::Brokers => "the other brokers",
-                    Peers::Clients => "all clients",
                 };
                 let verb = if matches!(isolate, Selector::All | Selector::FollowersOf(_)) { "are" } else { "is" };
                 let on: Vec<_> = if listeners.is_empty() {

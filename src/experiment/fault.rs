@@ -126,10 +126,7 @@ fn partition_kind(check: &mut Check, partition: &Spanned<raw::Partition>) -> Opt
         }
         (Some(listeners), None) => named_listeners(check, listeners),
         (None, Some(ports)) => numbered_ports(check, ports),
-        (None, None) => Some(match from {
-            Some(Peers::Clients) => by_listener(vec![Listener::Client]),
-            _ => by_listener(vec![Listener::Replication, Listener::Controller]),
-        }),
+        (None, None) => Some(by_listener(vec![Listener::Replication, Listener::Controller])),
     };
     if let (None, None, Some(_)) = (&isolate, &from, &cut) {
         check.report(Problem::new("this partition can't be understood").at(&whole, "here"));

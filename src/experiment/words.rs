@@ -26,7 +26,7 @@ impl Word for RestartWait {
 }
 
 impl Word for Peers {
-    const WORDS: &'static [(&'static str, Self)] = &[("brokers", Self::Brokers), ("clients", Self::Clients)];
+    const WORDS: &'static [(&'static str, Self)] = &[("brokers", Self::Brokers)];
 }
 
 impl Word for Listener {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::cluster::Cluster;
-use crate::experiment::{FaultKind, FaultSpec, Selector};
+use crate::experiment::{FaultKind, FaultSpec};
 
 pub use selector::{Target, resolve};
 
@@ -37,26 +37,6 @@ pub enum Undo {
     ClearRules(Vec<i32>),
     /// Remove the filler from these brokers' disks, and start those that do not run.
     FreeDisks(Vec<i32>),
-}
-
-/// The kind's name, as in the experiment file.
-#[must_use]
-pub const fn name(kind: &FaultKind) -> &'static str {
-    match kind {
-        FaultKind::Kill { .. } => "kill",
-        FaultKind::Restart { .. } => "restart",
-        FaultKind::Partition { .. } => "partition",
-        FaultKind::DiskFill { .. } => "disk_fill",
-    }
-}
-
-/// Whom a fault hits.
-#[must_use]
-pub const fn selector(kind: &FaultKind) -> Selector {
-    match kind {
-        FaultKind::Kill { target } | FaultKind::Restart { target, .. } | FaultKind::DiskFill { target } => *target,
-        FaultKind::Partition { isolate, .. } => *isolate,
-    }
 }
 
 /// How a fault on these brokers will be taken back.

@@ -177,22 +177,19 @@ impl Runner {
     /// The cluster of the experiment before, if it is what this one needs and as good as new; otherwise a new one.
     async fn cluster_for(&mut self, experiment: &Experiment, recorder: &Recorder) -> Result<Cluster> {
         if let Some(cluster) = self.cluster.take() {
-            let fit = if cluster.spec == experiment.cluster && cluster.image == self.options.image {
-                cluster.is_as_new().await
-            } else {
-                Err(anyhow::anyhow!("this experiment needs another configuration"))
-            };
-            match fit {
-                Ok(()) => {
-                    self.ready(&cluster, recorder, None)?;
-                    return Ok(cluster);
-                }
-                Err(reason) => {
-                    let text = format!("the cluster is replaced: {reason:#}");
-                    recorder.emit(EventKind::Warning { text })?;
-                    self.remove(cluster).await?;
+            if cluster.spec == experiment.cluster && cluster.image == self.options.image {
+                match cluster.is_as_new().await {
+                    Ok(()) => {
+                        self.ready(&cluster, recorder, None)?;
+                        return Ok(cluster);
+                    }
+                    Err(reason) => {
+                        let text = format!("the cluster of the experiment before can't serve again: {reason:#}");
+                        recorder.emit(EventKind::Warning { text })?;
+                    }
                 }
             }
+            self.remove(cluster).await?;
         }
         let session = Session::begin()?;
         let id = session.id.clone();

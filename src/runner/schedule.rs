@@ -59,10 +59,10 @@ pub async fn run(
     let last = order.last().map(|(index, _)| *index);
     for (index, spec) in order {
         sleep_until(zero + spec.at).await;
-        let target = fault::resolve(cluster, fault::selector(&spec.kind), topics).await?;
+        let target = fault::resolve(cluster, spec.kind.target(), topics).await?;
         recorder.emit(EventKind::FaultResolved {
             fault: index,
-            kind: fault::name(&spec.kind).to_owned(),
+            kind: spec.kind.name().to_owned(),
             brokers: target.brokers.clone(),
             basis: target.basis.clone(),
             same_for_all: target.same_for_all,

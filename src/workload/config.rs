@@ -17,7 +17,11 @@ impl Config {
         for (name, value) in options {
             config.set(name, value);
         }
-        config.set_log_level(RDKafkaLogLevel::Info);
+        // `debug` is one of librdkafka's options; its lines are asked for with it.
+        config.set_log_level(match config.get("debug") {
+            Some(_) => RDKafkaLogLevel::Debug,
+            None => RDKafkaLogLevel::Info,
+        });
         Self(config)
     }
 

@@ -172,9 +172,9 @@ impl Context {
     fn process(&self, message: &BorrowedMessage<'_>) {
         let (partition, offset) = (message.partition(), message.offset());
         let mut notes = lock(&self.notes);
-        notes.uncommitted.insert(partition, offset + 1);
         if is_fence(message) {
             notes.write(&Record::FenceSeen { partition, offset, at_ns: boottime_ns() });
+            notes.uncommitted.insert(partition, offset + 1);
             lock(&self.shown.fences).insert(partition);
             self.notices.changed();
             return;
@@ -186,6 +186,8 @@ impl Context {
             Decoded::OtherRun | Decoded::Corrupt | Decoded::Foreign => None,
         };
         notes.write(&Record::Processed { partition, offset, identity, at_ns: boottime_ns() });
+        // Not before: what is committed must have been processed.
+        notes.uncommitted.insert(partition, offset + 1);
         self.shown.processed.fetch_add(1, Ordering::Release);
     }
 
@@ -226,12 +228,15 @@ impl Context {
     /// meanwhile: the broker may take its time.
     fn commit(&self, member: &Member, chosen: impl Fn(i32) -> bool) {
         let mut offsets = TopicPartitionList::new();
-        for (partition, next) in &lock(&self.notes).uncommitted {
+        let notes = lock(&self.notes);
+        let uncommitted = notes.uncommitted.iter().filter(|_| notes.broken.is_none());
+        for (partition, next) in uncommitted {
             if chosen(*partition) {
                 // Refused only for offsets below 0, which no record has.
                 let _ = offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*next));
             }
         }
+        drop(notes);
         if offsets.count() == 0 {
             return;
         }
@@ -259,6 +264,7 @@ impl Context {
 }
 
 impl Notes {
+    /// After a failure nothing is written or committed any more: the process is about to end.
     fn write(&mut self, record: &Record) {
         if self.broken.is_none()
             && let Err(error) = self.journal.append(record)

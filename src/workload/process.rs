@@ -143,8 +143,6 @@ impl ClientProcess {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
-            // So that Ctrl-C at the terminal is for lossproof alone, which then ends its clients.
-            .process_group(0)
             .kill_on_drop(true);
         let mut child = spawner::spawn(command).await.map_err(start)?;
         let no_pipe = || start(io::Error::other("no pipe to the process"));

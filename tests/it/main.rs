@@ -10,5 +10,6 @@ mod brokers;
 mod client_processes;
 mod experiment_files;
 mod help;
+mod metrics;
 mod report;
 mod stored_run;

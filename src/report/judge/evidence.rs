@@ -249,11 +249,9 @@ fn planned(stream: &PacedStream, before_ns: u64) -> u64 {
 }
 
 fn end_of(tail: Tail) -> JournalEnd {
-    if tail.sealed {
-        JournalEnd::Sealed
-    } else if tail.is_undamaged() {
-        JournalEnd::Torn
-    } else {
-        JournalEnd::Broken
+    match (tail.is_undamaged(), tail.sealed) {
+        (false, _) => JournalEnd::Broken,
+        (true, true) => JournalEnd::Sealed,
+        (true, false) => JournalEnd::Torn,
     }
 }

@@ -63,6 +63,7 @@ pub fn run(spec: &Path) -> Result<(), ChildError> {
     // The kernel sends it when the thread that spawned us dies; that one lives as long as its process
     // (spawner.rs). Should the parent have died before this line, stdin has ended already.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| ChildError::Thread(error.into()))?;
+    stand_back();
     let control = Arc::new(Control::default());
     control::obey(Arc::clone(&control))?;
     let result = read(spec).and_then(|spec| match &spec.behaviour {
@@ -76,6 +77,22 @@ pub fn run(spec: &Path) -> Result<(), ChildError> {
     }
     result
 }
+
+/// A session of its own, so that Ctrl-C at the terminal is for lossproof alone, which then ends its
+/// clients; and a small weight for the processor, so that the brokers of this host go first.
+///
+/// librdkafka's broker threads poll without a pause while an idempotent partition has requests in
+/// flight and more to send (its issue 2565). On two cores some of them leave the brokers no time to
+/// answer, and so go on for ever. Linux weighs sessions (`sched(7)`, autogroup) or processes (nice).
+fn stand_back() {
+    // What is refused costs speed, not truth: the host is only busier.
+    rustix::process::setsid().ok();
+    rustix::process::nice(NICENESS).ok();
+    std::fs::write("/proc/self/autogroup", NICENESS.to_string()).ok();
+}
+
+/// A tenth of a broker's weight.
+const NICENESS: i32 = 10;
 
 fn read(path: &Path) -> Result<ClientSpec, ChildError> {
     let file = File::open(path).map_err(|source| ChildError::Read { path: path.to_owned(), source })?;

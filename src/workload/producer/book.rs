@@ -50,6 +50,8 @@ pub(super) struct Book {
     /// Records that were told, one for each sequence.
     told: AtomicU64,
     ready: AtomicBool,
+    /// CLOCK_BOOTTIME at which the reports now served were taken; 0 outside of serving.
+    served_ns: AtomicU64,
     /// Why the journal could not be written.
     broken: OnceLock<JournalError>,
 }
@@ -63,6 +65,7 @@ impl Book {
             counts,
             told: AtomicU64::new(0),
             ready: AtomicBool::new(false),
+            served_ns: AtomicU64::new(0),
             broken: OnceLock::new(),
         }
     }
@@ -73,8 +76,20 @@ impl Book {
         self.counts.offered.fetch_add(1, Ordering::Release);
     }
 
+    /// Runs `serve`, which takes one event with any number of reports, all of them learnt now: the clock
+    /// is read once.
+    pub(super) fn while_served(&self, serve: impl FnOnce()) {
+        self.served_ns.store(boottime_ns(), Ordering::Relaxed);
+        serve();
+        self.served_ns.store(0, Ordering::Relaxed);
+    }
+
     /// What became of a sequence.
     pub(super) fn tell(&self, sequence: u64, told: Told, offset: Option<i64>, error: Option<RDKafkaErrorCode>) {
+        let at_ns = match self.served_ns.load(Ordering::Relaxed) {
+            0 => boottime_ns(),
+            served_ns => served_ns,
+        };
         let record = Record::Told {
             partition: self.stream.partition,
             sequence,
@@ -82,7 +97,7 @@ impl Book {
             told,
             offset,
             error: error.map_or(0, |code| code as i32),
-            at_ns: boottime_ns(),
+            at_ns,
         };
         if let Err(error) = self.journal().append(&record) {
             // A callback can't fail: the stream's thread looks here and ends the process.

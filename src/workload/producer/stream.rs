@@ -109,13 +109,10 @@ impl StreamThread {
             let due_ns = self.stream.intended_ns(*next);
             if due_ns > now_ns && !*in_hand {
                 sends = 0;
-                serve_reports(client, &bell);
+                let wait = Duration::from_nanos(due_ns - now_ns);
+                serve_or_wait(client, &bell, book, wait.min(WAIT_MAX));
                 if book.is_broken() {
                     return Left::Broken;
-                }
-                let wait = Duration::from_nanos(due_ns.saturating_sub(boottime_ns()));
-                if !bell.rang() {
-                    std::thread::park_timeout(wait.min(WAIT_MAX));
                 }
                 continue;
             }
@@ -133,7 +130,7 @@ impl StreamThread {
             sends += 1;
             if sends == SENDS_MAX {
                 sends = 0;
-                serve_reports(client, &bell);
+                serve_reports(client, &bell, book);
                 if book.is_broken() {
                     return Left::Broken;
                 }
@@ -171,8 +168,7 @@ impl StreamThread {
                 && !self.control.time_is_over()
                 && !book.is_broken();
             if blocks {
-                serve_reports(client, bell);
-                std::thread::park_timeout(WAIT_MAX);
+                serve_or_wait(client, bell, book, WAIT_MAX);
                 continue;
             }
             if client.client().fatal_error().is_some() {
@@ -187,13 +183,12 @@ impl StreamThread {
     /// then purges the rest, whose reports follow.
     fn drain(&self, client: &Client, bell: &Bell<'_>, book: &Book) -> Left {
         while client.in_flight_count() > 0 && !self.control.time_is_over() {
-            serve_reports(client, bell);
+            serve_or_wait(client, bell, book, WAIT_MAX);
             if book.is_broken() {
                 return Left::Broken;
             }
-            std::thread::park_timeout(WAIT_MAX);
         }
-        serve_reports(client, bell);
+        serve_reports(client, bell, book);
         if client.in_flight_count() > 0 {
             self.notices.send(format!(
                 "partition {}: {} messages had no report when the drain's time was over; they are purged and indeterminate",
@@ -203,8 +198,7 @@ impl StreamThread {
             client.purge(PurgeConfig::default().queue().inflight());
             let limit_ns = boottime_ns() + duration_ns(PURGE_LIMIT);
             while client.in_flight_count() > 0 && boottime_ns() < limit_ns {
-                serve_reports(client, bell);
-                std::thread::park_timeout(WAIT_MAX);
+                serve_or_wait(client, bell, book, WAIT_MAX);
             }
         }
         Left::Drained
@@ -231,9 +225,18 @@ impl StreamThread {
 }
 
 /// Serves what waits in the client's queue. A poll of zero takes one event, which may hold many reports.
-fn serve_reports(client: &Client, bell: &Bell<'_>) {
+fn serve_reports(client: &Client, bell: &Bell<'_>, book: &Book) {
     while bell.rang() {
-        client.poll(Duration::ZERO);
+        book.while_served(|| client.poll(Duration::ZERO));
+    }
+}
+
+/// Serves what waits; if nothing does, waits for it, but not longer than `wait`.
+fn serve_or_wait(client: &Client, bell: &Bell<'_>, book: &Book, wait: Duration) {
+    if bell.rang() {
+        serve_reports(client, bell, book);
+    } else {
+        std::thread::park_timeout(wait);
     }
 }
 
