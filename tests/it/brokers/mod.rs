@@ -5,14 +5,8 @@
 //! the same engine are left alone while they run; a cluster that somebody kept is removed, since some of
 //! these tests run a plain `lossproof clean`.
 
-mod catalogue;
-mod ending;
 pub mod engine;
 mod experiments;
-mod foreign;
 mod harmless;
-mod keep;
-mod kill9;
-mod parallel;
 mod processes;
 pub mod program;
