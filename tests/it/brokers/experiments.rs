@@ -15,8 +15,9 @@ faults: [{}]
     )
 }
 
-/// SIGKILL to a leader, back after two seconds.
-pub const KILL: &str = "{ at: 0s, for: 2s, kill: { target: { leader_of: 0 } } }";
+/// SIGKILL to a leader. Although it is started after a second, it is let in again only when its old session with the
+/// controller has ended, nine seconds after its death.
+pub const KILL: &str = "{ at: 0s, for: 1s, kill: { target: { leader_of: 0 } } }";
 
 /// A leader without its peers, too short for an election.
-pub const CUT: &str = "{ at: 0s, for: 4s, partition: { isolate: { leader_of: 0 }, from: brokers } }";
+pub const CUT: &str = "{ at: 0s, for: 2s, partition: { isolate: { leader_of: 0 }, from: brokers } }";

@@ -8,7 +8,7 @@ use lossproof_ledger::event::{EventKind, Phase};
 use test_case::test_case;
 
 use super::engine::Engine;
-use super::experiments::{CUT, KILL, experiment};
+use super::experiments::{CUT, experiment};
 use super::foreign::Foreign;
 use super::program::{Program, lossproof};
 
@@ -89,9 +89,9 @@ fn killed_at(moment: Moment) {
     let engine = Engine::exclusive();
     let foreign = Foreign::make(&engine);
     for attempt in 1..=TRIES {
-        let fault = if moment == Moment::Held { CUT } else { KILL };
-        let mut program =
-            Program::run(&engine, &[experiment(NAME, &[fault], "").replace("warm_up: 2s", "warm_up: 1s")], &[]);
+        let faults: &[&str] = if matches!(moment, Moment::Held | Moment::In(Phase::Recover)) { &[CUT] } else { &[] };
+        let text = experiment(NAME, faults, "").replace("warm_up: 2s", "warm_up: 1s");
+        let mut program = Program::run(&engine, &[text], &[]);
         moment.await_in(&mut program, &engine);
         let clients = program.clients();
         assert!(!moment.has_clients() || clients.len() == 4, "{clients:?}");

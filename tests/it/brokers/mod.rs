@@ -7,6 +7,8 @@
 
 pub mod engine;
 mod experiments;
+mod foreign;
 mod harmless;
+mod kill9;
 mod processes;
 pub mod program;
