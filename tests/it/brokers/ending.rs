@@ -1,5 +1,7 @@
 //! Runs that are cut short: healed, torn down, told.
 
+use std::time::{Duration, Instant};
+
 use lossproof_ledger::event::{EventKind, Phase};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -53,6 +55,24 @@ fn ctrl_c_while_the_cluster_starts_leaves_nothing() {
     assert_eq!(program.end(), Some(130));
     let ready = program.events(NAME).iter().any(|event| matches!(event, EventKind::ClusterReady { .. }));
     assert!(!ready, "the signal came too late");
+    program.assert_nothing_left(&engine);
+}
+
+#[test]
+fn a_run_beyond_its_time_limit_is_ended() {
+    let engine = Engine::exclusive();
+    let text = experiment(NAME, &[], "").replace("max: 2m", "max: 4s");
+    let mut program = Program::run(&engine, &[text], &[]);
+    program.reach(NAME, Phase::WarmUp);
+    // Brokers that hang without a word: nobody's connection breaks, nothing is answered any more.
+    for service in ["kafka-1", "kafka-2", "kafka-3"] {
+        engine.docker(&["pause", &engine.container(&program.session(), service).unwrap()]);
+    }
+    let began = Instant::now();
+    program.see(NAME, "the end of the run", |event| matches!(event, EventKind::RunEnded));
+    assert!(began.elapsed() < Duration::from_secs(10), "it took {:?}", began.elapsed());
+    assert_eq!(program.end(), Some(2));
+    assert_interrupted(&program.report(NAME), "its time limit (`max: 4s`)");
     program.assert_nothing_left(&engine);
 }
 
