@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::wire::{NewTopic, View, Wire};
+use super::wire::{NewTopic, Refused, View, Wire};
 
 const POLL_EVERY: Duration = Duration::from_millis(100);
 /// How long one broker may take over one question; a busy host makes a healthy one slow.
 const ANSWER_LIMIT: Duration = Duration::from_secs(4);
+const ASK_LIMIT: Duration = Duration::from_secs(20);
 const PROBE_TOPIC: &str = "lossproof-probe";
 
 /// What was seen when a wait ended without the state that it waited for.
@@ -128,20 +129,31 @@ pub async fn views(addresses: &[Address]) -> (Vec<(i32, View)>, Vec<i32>) {
     (views, silent)
 }
 
-/// Makes a request to the first broker that answers it.
+/// Makes a request to the first broker that grants it. While none so much as answers, as on a host
+/// that is too busy or in the middle of a fault, they are asked again until `ASK_LIMIT`.
 ///
 /// # Errors
-/// The last broker's refusal.
+/// The last broker's refusal, or that none answered.
 pub async fn with_any<T>(addresses: &[Address], request: impl AsyncFn(&mut Wire) -> Result<T>) -> Result<T> {
-    let mut last = anyhow::anyhow!("there is no broker to ask");
-    for (id, address) in addresses {
-        let answer = async { request(&mut Wire::connect(address, ANSWER_LIMIT).await?).await };
-        match answer.await {
-            Ok(value) => return Ok(value),
-            Err(error) => last = error.context(format!("broker {id}")),
+    let deadline = Instant::now() + ASK_LIMIT;
+    loop {
+        let mut last = anyhow::anyhow!("there is no broker to ask");
+        let mut refused = false;
+        for (id, address) in addresses {
+            let answer = async { request(&mut Wire::connect(address, ANSWER_LIMIT).await?).await };
+            match answer.await {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    refused |= error.is::<Refused>();
+                    last = error.context(format!("broker {id}"));
+                }
+            }
         }
+        if refused || Instant::now() >= deadline {
+            return Err(last);
+        }
+        tokio::time::sleep(POLL_EVERY).await;
     }
-    Err(last)
 }
 
 /// The first thing that is not as it should be; none when the cluster has settled.

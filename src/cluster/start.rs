@@ -119,7 +119,7 @@ impl Cluster {
                 text.push_str(&format!("\n\nlast lines of broker {}:\n{}", broker.id, tail.trim_end()));
             }
         }
-        EnvironmentProblem::new(text, "look for the first ERROR above; an option under `broker_config`, too little memory or a full disk are the usual causes").into()
+        EnvironmentProblem::new(text, "look for the first ERROR above; an option under `broker_config`, too little memory or a full disk are the usual causes; where the brokers say that they started, their addresses do not route from here (Docker Desktop): run lossproof inside its Linux").into()
     }
 }
 

@@ -276,6 +276,14 @@ fn ids(brokers: &[BrokerId]) -> Vec<i32> {
 fn check(what: &str, code: i16, message: Option<&str>) -> Result<()> {
     match code.err() {
         None => Ok(()),
-        Some(error) => bail!("{what}: {error}{}", message.map(|text| format!(" ({text})")).unwrap_or_default()),
+        Some(error) => {
+            let message = message.map(|text| format!(" ({text})")).unwrap_or_default();
+            Err(Refused(format!("{what}: {error}{message}")).into())
+        }
     }
 }
+
+/// A broker understood a request and said no.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(String);

@@ -33,20 +33,16 @@ pub(super) async fn inject(cluster: &Cluster, isolated: &[i32], ports: &[u16]) -
     let mut findings = Findings::default();
     for broker in &inside {
         let dropped = first_drops(cluster, broker.id).await?;
-        let mut open = Vec::new();
-        for peer in &outside {
-            for &port in ports {
-                if connects(cluster, broker.id, peer, port).await? {
-                    open.push(format!("{} port {port}", peer.id));
-                }
-                if connects(cluster, peer.id, broker, port).await? {
-                    open.push(format!("{} port {port} from {}", broker.id, peer.id));
-                }
-            }
-        }
+        let over_the_cut = |to: &[&Broker]| -> Vec<String> {
+            to.iter().flat_map(|to| ports.iter().map(|&port| to.address(port))).collect()
+        };
+        let beside_it = broker.address(HARNESS_PORT);
+        let mut open = answered(cluster, broker.id, &over_the_cut(&outside)).await?;
         let mut beside = true;
-        for peer in &outside {
-            beside &= connects(cluster, peer.id, broker, HARNESS_PORT).await?;
+        let inwards = [over_the_cut(&[broker]), vec![beside_it.clone()]].concat();
+        for found in try_join_all(outside.iter().map(|peer| answered(cluster, peer.id, &inwards))).await? {
+            beside &= found.contains(&beside_it);
+            open.extend(found.into_iter().filter(|address| *address != beside_it));
         }
         let id = broker.id;
         let whom = brokers_of(&outside.iter().map(|peer| peer.id).collect::<Vec<_>>());
@@ -103,9 +99,17 @@ async fn first_drops(cluster: &Cluster, broker: i32) -> Result<u64> {
     }
 }
 
-/// Whether a TCP connection from one broker's namespace to another broker is answered within 300 ms,
-/// by acceptance or refusal: both show that packets pass.
-async fn connects(cluster: &Cluster, from: i32, to: &Broker, port: u16) -> Result<bool> {
-    let line = format!("timeout 0.3 bash -c '</dev/tcp/{}/{port}'; [ $? -ne 124 ] && echo answered; true", to.ip);
-    Ok(cluster.in_namespace(from, &line).await?.contains("answered"))
+/// Which of these addresses answer a TCP connection from a broker's namespace within 400 ms, by
+/// acceptance or refusal: both show that packets pass.
+async fn answered(cluster: &Cluster, from: i32, addresses: &[String]) -> Result<Vec<String>> {
+    let probes: Vec<String> = addresses
+        .iter()
+        .map(|address| {
+            let path = address.replace(':', "/");
+            format!("{{ timeout 0.4 bash -c '</dev/tcp/{path}' 2>/dev/null; [ $? -ne 124 ] && echo {address}; }} &")
+        })
+        .collect();
+    // All at the same time, each a process of its own.
+    let printed = cluster.in_namespace(from, &format!("{} wait", probes.join(" "))).await?;
+    Ok(printed.lines().map(str::to_owned).collect())
 }

@@ -24,6 +24,7 @@ use lossproof_ledger::event::{Event, EventKind, Phase};
 use tokio::sync::{Notify, mpsc};
 
 use crate::cluster::Cluster;
+use crate::cluster::disks::Backing;
 use crate::cluster::engine::Engine;
 use crate::cluster::session::Session;
 use crate::cluster::sweep::Remains;
@@ -209,6 +210,10 @@ impl Runner {
             cluster = starting => {
                 let cluster = cluster?;
                 self.ready(&cluster, recorder, Some(cluster.boot))?;
+                if cluster.backing == Backing::Tmpfs {
+                    let text = "this engine gives no loop devices, so the brokers' disks are in memory (tmpfs)";
+                    recorder.emit(EventKind::Warning { text: text.to_owned() })?;
+                }
                 Ok(cluster)
             }
         }
