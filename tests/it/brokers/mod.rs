@@ -11,5 +11,6 @@ mod experiments;
 mod foreign;
 mod harmless;
 mod kill9;
+mod parallel;
 mod processes;
 pub mod program;
