@@ -10,6 +10,7 @@ pub mod engine;
 mod experiments;
 mod foreign;
 mod harmless;
+mod keep;
 mod kill9;
 mod parallel;
 mod processes;
