@@ -106,6 +106,8 @@ pub struct ProfileOutcome {
     /// Whether the host was too busy for its producers to keep the offered rate: then its times
     /// are the host's, not the cluster's.
     pub host_too_busy: bool,
+    /// Clients that ended before they were asked to, and how.
+    pub deserted: Vec<String>,
 }
 
 /// Everything that a verdict rests on.
@@ -137,6 +139,8 @@ pub enum ReasonKind {
     NotRecovered,
     /// A selector hit the profiles differently.
     SelectorDiffers,
+    /// A client ended before it was asked to.
+    Deserted,
     /// Too few messages were exposed.
     Exposure,
     /// Acks or processing did not resume.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use lossproof_ledger::event::{EventKind, Phase};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
@@ -41,6 +42,8 @@ pub struct Stage<'a> {
     pub recorder: &'a Arc<Recorder>,
     /// Faults that are applied.
     pub active: &'a Active,
+    /// Told when warm-up begins, from which the experiment's time limit counts.
+    pub warms_up: &'a Notify,
 }
 
 impl Stage<'_> {
@@ -83,6 +86,7 @@ impl Stage<'_> {
         let clients = Clients::start(self, &groups).await?;
         clients.ready(CLIENT_START_LIMIT).await?;
 
+        self.warms_up.notify_one();
         self.phase(Phase::WarmUp, Some(workload.warm_up))?;
         sleep(workload.warm_up).await;
         clients.flowing(CLIENT_START_LIMIT).await?;

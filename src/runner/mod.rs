@@ -21,7 +21,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures_util::FutureExt;
 use lossproof_ledger::event::{Event, EventKind, Phase};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::cluster::Cluster;
 use crate::cluster::disks::Backing;
@@ -111,7 +111,7 @@ impl Runner {
         };
         run_dir.write_environment(&self.engine, &cluster).await?;
 
-        let active = Active::default();
+        let (active, warms_up) = (Active::default(), Notify::new());
         let stage = Stage {
             cluster: &cluster,
             experiment,
@@ -119,6 +119,7 @@ impl Runner {
             run: run_dir.number,
             recorder: &recorder,
             active: &active,
+            warms_up: &warms_up,
         };
         let outcome = self.limited(&stage).await;
         let finished = self.close(&stage, outcome).await?;
@@ -137,6 +138,10 @@ impl Runner {
     /// The experiment, until its end, a signal, its time limit, or a panic.
     async fn limited(&self, stage: &Stage<'_>) -> Outcome {
         let limit = stage.experiment.workload.max;
+        let time_is_up = async {
+            tokio::time::timeout(PROVISION_LIMIT, stage.warms_up.notified()).await.ok();
+            tokio::time::sleep(limit).await;
+        };
         tokio::select! {
             biased;
             signal = self.stop.asked() => Outcome::Signal(signal),
@@ -145,7 +150,7 @@ impl Runner {
                 Ok(Err(error)) => Outcome::Error(error),
                 Err(panic) => Outcome::Error(Defect(panic_text(&*panic)).into()),
             },
-            () = tokio::time::sleep(limit + PROVISION_ALLOWANCE) => Outcome::TimeLimit(limit),
+            () = time_is_up => Outcome::TimeLimit(limit),
         }
     }
 
@@ -264,7 +269,7 @@ impl Runner {
 }
 
 /// `max` counts from warm-up; topics and clients before it have limits of their own that add up to this.
-const PROVISION_ALLOWANCE: Duration = Duration::from_secs(90);
+const PROVISION_LIMIT: Duration = Duration::from_secs(90);
 
 /// A panic: lossproof itself is wrong.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,15 @@
 //! Tests of the built binary and of whole parts, in one test binary.
-#![allow(clippy::unwrap_used, reason = "clippy's exception for tests does not reach their helpers")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "clippy's exceptions for tests do not reach their helpers"
+)]
 
+mod brokers;
 mod client_processes;
 mod experiment_files;
+mod help;
 mod metrics;
 mod report;
 mod stored_run;

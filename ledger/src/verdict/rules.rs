@@ -20,6 +20,7 @@ impl<'a> Judge<'a> {
             self.fault(fault);
         }
         for profile in &self.case.profiles {
+            self.deserted(profile);
             self.witnesses(profile);
             self.resumed(profile);
             self.lag(profile);
@@ -110,6 +111,17 @@ impl<'a> Judge<'a> {
         match self.case.faults.len() {
             1 => format!("{} fault", fault.kind),
             all => format!("{} fault ({} of {all})", fault.kind, fault.fault + 1),
+        }
+    }
+
+    /// What a client did not live to do shows nothing of its configuration. A run that was stopped took
+    /// its clients with it.
+    fn deserted(&mut self, outcome: &ProfileOutcome) {
+        if self.case.stopped_by.is_none() {
+            for client in &outcome.deserted {
+                let text = format!("{client}, before it was asked to.");
+                self.add(ReasonKind::Deserted, Some(&outcome.profile), text);
+            }
         }
     }
 

@@ -43,6 +43,7 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
         },
         read_committed: true,
         host_too_busy: false,
+        deserted: Vec::new(),
     }
 }
 
@@ -179,6 +180,7 @@ use ReasonKind as R;
 #[test_case(|c| c.faults[0].recovered.as_mut().unwrap().reached = false, R::NotRecovered; "not recovered")]
 #[test_case(|c| c.faults[0].recovered = None, R::NotRecovered; "recovery not seen")]
 #[test_case(|c| c.faults[0].same_for_all = false, R::SelectorDiffers; "selector differs")]
+#[test_case(|c| c.baseline().deserted = vec!["baseline producer 0 ended (signal 9)".to_owned()], R::Deserted; "a client died")]
 #[test_case(|c| c.resilient().times.exposed = 999, R::Exposure; "too few exposed")]
 #[test_case(|c| c.promises.min_exposure[0].0 = "nobody".to_owned(), R::Exposure; "exposure of no profile")]
 #[test_case(|c| c.baseline().times.resumption[0].unacked_partitions = vec![1], R::NotResumed; "no acks")]
@@ -192,6 +194,15 @@ use ReasonKind as R;
 #[test_case(|c| c.resilient().host_too_busy = true, R::HostTooBusy; "host too busy")]
 fn inconclusive(change: Change, why: ReasonKind) {
     assert_eq!(kinds(change), (Verdict::Inconclusive, vec![why]));
+}
+
+#[test]
+fn clients_that_end_with_a_stopped_run_did_not_desert() {
+    let (_, kinds) = kinds(|case| {
+        case.stopped_by = Some("SIGINT".to_owned());
+        case.baseline().deserted = vec!["baseline producer 0 ended (signal 9)".to_owned()];
+    });
+    assert_eq!(kinds, [R::Stopped]);
 }
 
 #[test]

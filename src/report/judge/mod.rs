@@ -51,6 +51,7 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
             profile: profile.name.clone(),
             read_committed: reads_committed(profile),
             host_too_busy: too_busy(&history, evidence.planned, &evidence.reconciliation.counts),
+            deserted: deserted(&history, &profile.name),
             reconciliation: evidence.reconciliation,
             times: evidence.times,
         });
@@ -145,6 +146,15 @@ fn reads_committed(profile: &experiment::Profile) -> bool {
 fn too_busy(history: &History, planned: u64, counts: &Counts) -> bool {
     let behind = (counts.offered as f64) < planned as f64 * KEPT_RATE;
     behind && history.host_busy.iter().any(|busy| *busy >= BUSY)
+}
+
+/// Clients of a profile that nobody had asked to end yet.
+fn deserted(history: &History, profile: &str) -> Vec<String> {
+    let clients = history.clients.iter().filter(|client| client.id.profile == profile);
+    clients
+        .filter(|client| client.ended_ns.is_some_and(|ended_ns| ended_ns < history.offering_ended_ns()))
+        .filter_map(|client| Some(format!("{} ended ({})", client.id, client.unasked.as_ref()?)))
+        .collect()
 }
 
 fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcome> {

@@ -1,0 +1,45 @@
+//! Faults that do not bite: the run is inconclusive and says why.
+
+use lossproof_ledger::event::Phase;
+
+use super::engine::Engine;
+use super::experiments::experiment;
+use super::program::Program;
+
+#[test]
+fn a_harmless_fault_proves_nothing() {
+    let engine = Engine::exclusive();
+    let nothing = "{ at: 0s, for: 1s, partition: { isolate: { leader_of: 0 }, from: brokers, ports: [9999] } }";
+    let dead = "{ at: 0s, for: 1s, kill: { target: { broker: 2 } } }";
+    let promise = "must_hold: { resilient: { lost: 0 } }";
+    let experiments =
+        [experiment("cut-of-nothing", &[nothing], promise), experiment("kill-of-the-dead", &[dead], promise)];
+    let mut program = Program::run(&engine, &experiments, &[]);
+
+    program.reach("kill-of-the-dead", Phase::WarmUp);
+    // The second experiment's cluster may be the first one's.
+    let session = program.sessions().last().unwrap();
+    engine.docker(&["kill", &engine.container(session, "kafka-2").unwrap()]);
+    assert_eq!(program.phase("kill-of-the-dead"), Some(Phase::WarmUp), "the broker was dead before the fault");
+
+    assert_eq!(program.end(), Some(2));
+    for (experiment, why) in [
+        ("cut-of-nothing", "not one of its packets met the cut on [9999]"),
+        ("kill-of-the-dead", "broker 2 was not running when it should have been killed"),
+    ] {
+        let report = program.report(experiment);
+        assert_eq!(report["verdict"], "inconclusive", "{experiment}");
+        assert_eq!(report["faults"][0]["proof"]["injected"]["holds"], false, "{experiment}");
+        let reasons = report["reasons"].as_array().unwrap();
+        let unproven: Vec<&str> = reasons
+            .iter()
+            .filter(|reason| reason["kind"] == "fault_unproven")
+            .map(|reason| reason["text"].as_str().unwrap())
+            .collect();
+        assert_eq!(unproven.len(), 1, "{experiment}: {reasons:?}");
+        assert!(unproven[0].contains("is not proven to have bitten"), "{experiment}: {unproven:?}");
+        assert!(unproven[0].contains(why), "{experiment}: {unproven:?}");
+        assert!(program.stdout().contains(unproven[0]), "{experiment}: said on the terminal too");
+    }
+    program.assert_nothing_left(&engine);
+}

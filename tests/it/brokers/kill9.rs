@@ -1,0 +1,162 @@
+//! kill -9 of lossproof itself, at every stage: its clients die with it, its network rules go, and
+//! `lossproof clean` removes the rest and nothing else.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use lossproof_ledger::event::{EventKind, Phase};
+use test_case::test_case;
+
+use super::engine::Engine;
+use super::experiments::{CUT, experiment};
+use super::foreign::Foreign;
+use super::program::{Program, lossproof};
+
+const NAME: &str = "doomed";
+/// A kill may come too late for a short stage.
+const TRIES: usize = 5;
+/// What happens by itself after the death happens within a moment.
+const SOON: Duration = Duration::from_secs(10);
+
+/// When the kill comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// The disks are being made.
+    Disks,
+    /// `docker compose up` is at work.
+    ComposeUp,
+    /// A phase of the run.
+    In(Phase),
+    /// A cut between brokers is held.
+    Held,
+    /// All evidence is stored, the tear-down has not begun.
+    Judge,
+    /// Containers are being removed.
+    TearDown,
+}
+
+impl Moment {
+    /// Waits until it has come.
+    fn await_in(self, program: &mut Program, engine: &Engine) {
+        match self {
+            Self::Disks => program.until("the first volume", |program| {
+                let session = program.sessions().first()?;
+                engine.left_of(session).iter().any(|left| left.starts_with("volume")).then_some(())
+            }),
+            Self::ComposeUp => program
+                .until("the first holder", |program| engine.container(program.sessions().first()?, "net-1").map(drop)),
+            Self::In(phase) => program.reach(NAME, phase),
+            Self::Held => program.see(NAME, "the cut", is_injected),
+            Self::Judge => program.see(NAME, "the end of the run", |event| matches!(event, EventKind::RunEnded)),
+            Self::TearDown => program.until("the tear-down", |program| tears_down(program).then_some(())),
+        }
+    }
+
+    /// Whether a program that is dead now died at that moment.
+    fn was_hit(self, program: &Program, engine: &Engine) -> bool {
+        let events = program.events(NAME);
+        let ready = events.iter().any(|event| matches!(event, EventKind::ClusterReady { .. }));
+        let ended = events.iter().any(|event| matches!(event, EventKind::RunEnded));
+        let made = |service| engine.container(&program.session(), service).is_some();
+        match self {
+            Self::Disks => !made("net-1"),
+            Self::ComposeUp => made("net-1") && !ready,
+            Self::In(phase) => program.phase(NAME) == Some(phase) && !ended,
+            Self::Held => {
+                events.iter().any(is_injected) && !events.iter().any(|e| matches!(e, EventKind::FaultHealed { .. }))
+            }
+            Self::Judge => ended && !tears_down(program),
+            Self::TearDown => tears_down(program),
+        }
+    }
+
+    /// Whether clients run then.
+    fn has_clients(self) -> bool {
+        matches!(self, Self::Held | Self::In(Phase::WarmUp | Phase::Recover | Phase::AfterRecovery))
+    }
+}
+
+fn is_injected(event: &EventKind) -> bool {
+    matches!(event, EventKind::FaultInjected { proof, .. } if proof.holds)
+}
+
+fn tears_down(program: &Program) -> bool {
+    program.stdout().contains("tear-down")
+}
+
+/// Starts runs until one was killed at that moment. None of them may leave anything that `clean` does not remove.
+fn killed_at(moment: Moment) {
+    let engine = Engine::exclusive();
+    let foreign = Foreign::make(&engine);
+    for attempt in 1..=TRIES {
+        let faults: &[&str] = if matches!(moment, Moment::Held | Moment::In(Phase::Recover)) { &[CUT] } else { &[] };
+        let text = experiment(NAME, faults, "").replace("warm_up: 2s", "warm_up: 1s");
+        let mut program = Program::run(&engine, &[text], &[]);
+        moment.await_in(&mut program, &engine);
+        let clients = program.clients();
+        assert!(!moment.has_clients() || clients.len() == 4, "{clients:?}");
+        let by_us = program.kill9();
+        let left: BTreeSet<String> = engine.left_of(&program.session()).into_iter().collect();
+        let hit = by_us && !left.is_empty() && moment.was_hit(&program, &engine);
+
+        soon("the clients are dead", || program.clients().is_empty());
+        if moment == Moment::Held {
+            no_rule_stays(&engine, &program.session());
+        }
+        let clean = lossproof(&["clean"]);
+        assert_eq!(clean.code, Some(0), "{}{}", clean.stdout, clean.stderr);
+        program.assert_nothing_left(&engine);
+        foreign.assert_untouched();
+        if hit {
+            let told = format!("{}: removed", program.session());
+            assert!(clean.stdout.contains(&told), "{}", clean.stdout);
+            never_a_pass(moment, &program);
+            return;
+        }
+        println!("attempt {attempt}: the kill came too late for {moment:?}; trying again");
+    }
+    panic!("{TRIES} kills came too late for {moment:?}");
+}
+
+/// The holders' shells remove the rules when lossproof's end of the connection is gone.
+fn no_rule_stays(engine: &Engine, session: &str) {
+    for holder in ["net-1", "net-2", "net-3"] {
+        let id = engine.container(session, holder).unwrap();
+        soon("the network rule is gone", || {
+            !engine.docker(&["exec", &id, "tc", "qdisc", "show", "dev", "eth0"]).contains("htb")
+        });
+    }
+}
+
+/// What was stored until then is judged, and is no proof of anything before the run's end.
+fn never_a_pass(moment: Moment, program: &Program) {
+    let Some(folder) = program.find_run_dir(NAME) else { return };
+    if matches!(moment, Moment::Judge | Moment::TearDown) {
+        return;
+    }
+    let judged = lossproof(&["analyze", folder.to_str().unwrap()]);
+    assert_eq!(judged.code, Some(2), "{}{}", judged.stdout, judged.stderr);
+    assert!(judged.stdout.contains("stopped before its end"), "{}", judged.stdout);
+}
+
+fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test_case(Moment::Disks; "while the disks are made")]
+#[test_case(Moment::ComposeUp; "during compose up")]
+#[test_case(Moment::In(Phase::WarmUp); "in warm up")]
+#[test_case(Moment::Held; "while a cut is held")]
+#[test_case(Moment::In(Phase::Recover); "in recovery")]
+#[test_case(Moment::In(Phase::AfterRecovery); "after recovery")]
+#[test_case(Moment::In(Phase::Drain); "while draining")]
+#[test_case(Moment::In(Phase::Audit); "in the audit")]
+#[test_case(Moment::Judge; "while judging")]
+#[test_case(Moment::TearDown; "in the tear down")]
+fn after_kill_9_clean_removes_what_is_its_own(moment: Moment) {
+    killed_at(moment);
+}

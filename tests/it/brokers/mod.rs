@@ -1,0 +1,18 @@
+//! Whole runs of the built program, on real brokers.
+//!
+//! They need a Docker engine with the compose plugin and the images, as `make setup` provides them, and
+//! fail where these are missing. One test at a time uses the engine (`Engine::exclusive`). Other sessions on
+//! the same engine are left alone while they run; a cluster that somebody kept is removed, since some of
+//! these tests run a plain `lossproof clean`.
+
+mod catalogue;
+mod ending;
+pub mod engine;
+mod experiments;
+mod foreign;
+mod harmless;
+mod keep;
+mod kill9;
+mod parallel;
+mod processes;
+pub mod program;
