@@ -33,9 +33,9 @@ test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
 	cargo test --workspace
 
-bench: tools ## how long a cluster takes to come and go, against plain docker compose
+bench: tools ## what the accounting costs per message, and what a cluster takes to come and go
 	@$(MAKE) --no-print-directory setup
-	cargo bench --bench boot
+	cargo bench --bench clients --bench boot
 
 nightly: tools ## the whole catalogue of experiments, five times
 	@$(MAKE) --no-print-directory -j 2 setup build
