@@ -126,13 +126,9 @@ impl Cluster {
     /// # Errors
     /// A sentence about what differs.
     pub async fn is_as_new(&self) -> Result<()> {
-        readiness::settled(&self.harness(), Duration::from_secs(10)).await.context("not settled")?;
-        let (views, _) = readiness::views(&self.harness()).await;
-        for (id, view) in views {
-            if let Some(partition) = view.partitions.iter().find(|partition| !partition.topic.starts_with("__")) {
-                anyhow::bail!("topic {} is still there, as broker {id} sees it", partition.topic);
-            }
-        }
+        const LIMIT: Duration = Duration::from_secs(10);
+        readiness::settled(&self.harness(), LIMIT).await.context("not settled")?;
+        readiness::only_internal_topics(&self.harness(), LIMIT).await?;
         for broker in &self.brokers {
             let rules = self.in_namespace(broker.id, "tc qdisc show dev eth0").await?;
             anyhow::ensure!(!rules.contains("htb"), "broker {} has a network rule: {}", broker.id, rules.trim());

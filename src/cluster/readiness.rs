@@ -109,6 +109,24 @@ pub async fn settled(addresses: &[Address], limit: Duration) -> Result<(), NotRe
     }
 }
 
+/// Waits until no broker knows any topic but the brokers' own.
+///
+/// # Errors
+/// `NotReached` with one that stays.
+pub async fn only_internal_topics(addresses: &[Address], limit: Duration) -> Result<(), NotReached> {
+    until(Instant::now() + limit, limit, async || {
+        let (views, silent) = views(addresses).await;
+        if let Some(id) = silent.first() {
+            return Some(format!("broker {id} does not answer"));
+        }
+        views.iter().find_map(|(id, view)| {
+            let stays = view.partitions.iter().find(|partition| !partition.topic.starts_with("__"))?;
+            Some(format!("topic {} is still there, as broker {id} sees it", stays.topic))
+        })
+    })
+    .await
+}
+
 /// What each broker that answers believes, and the ids of those that do not.
 pub async fn views(addresses: &[Address]) -> (Vec<(i32, View)>, Vec<i32>) {
     let asked = addresses.iter().map(|(id, address)| async move {

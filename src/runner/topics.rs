@@ -1,16 +1,19 @@
 //! The profiles' topics and groups: placed alike, so that every profile meets the same fault.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::cluster::Cluster;
-use crate::cluster::readiness::with_any;
+use crate::cluster::readiness::{only_internal_topics, with_any};
 use crate::cluster::wire::NewTopic;
 use crate::experiment::{Experiment, Profile};
 
 /// Partitions of `__consumer_offsets`, as the compose file sets them.
 const OFFSETS_PARTITIONS: i32 = 6;
+
+const GONE_LIMIT: Duration = Duration::from_secs(20);
 
 /// Name of a profile's topic.
 #[must_use]
@@ -58,16 +61,17 @@ pub async fn freeze(cluster: &Cluster, topic: &str) -> Result<()> {
         .with_context(|| format!("can't freeze {topic}"))
 }
 
-/// Removes the topics of an experiment, so that its cluster can serve another.
+/// Removes the topics of an experiment, so that its cluster can serve another. Brokers forget them one
+/// by one after the controller has; waits for all.
 ///
 /// # Errors
-/// What a broker says against it.
+/// What a broker says against it, or that some broker still knows them.
 pub async fn delete(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
     for profile in &experiment.profiles {
         let name = topic_name(&experiment.name, &profile.name);
         with_any(&cluster.harness(), async |wire| wire.delete_topic(&name).await).await?;
     }
-    Ok(())
+    Ok(only_internal_topics(&cluster.harness(), GONE_LIMIT).await?)
 }
 
 /// A group id for each profile, all with the same coordinator: their hashes fall on the same partition
