@@ -55,9 +55,8 @@ pub async fn ready(addresses: &[Address], limit: Duration) -> Result<(), NotReac
     .await?;
     until(deadline, limit, async || probe_in_sync(addresses, ids.len()).await).await?;
     with_any(addresses, async |wire| wire.delete_topic(PROBE_TOPIC).await).await.ok();
-    until(deadline, limit, async || match probe_in_sync(addresses, 0).await {
-        Some(state) => Some(format!("the probe topic stays: {state}")),
-        None => None,
+    until(deadline, limit, async || {
+        probe_in_sync(addresses, 0).await.map(|state| format!("the probe topic stays: {state}"))
     })
     .await
 }

@@ -124,11 +124,11 @@ async fn remove(engine: &Engine, session: &str, found: &Remains) {
     .await;
     let (image_volumes, data): (Vec<_>, Vec<_>) = found.volumes.iter().partition(|name| **name == images);
     join_all(data.into_iter().map(|name| remove_volume(engine, name))).await;
-    if !image_volumes.is_empty() {
-        if let Err(error) = detach_loops(engine, session, !helpers.is_empty()).await {
-            tracing::debug!("loop devices of {session}: {error:#}");
-            return;
-        }
+    if !image_volumes.is_empty()
+        && let Err(error) = detach_loops(engine, session, !helpers.is_empty()).await
+    {
+        tracing::debug!("loop devices of {session}: {error:#}");
+        return;
     }
     remove_container(engine, &helper).await;
     for name in image_volumes {

@@ -125,9 +125,7 @@ impl Runner {
         let finished = self.close(&stage, outcome).await?;
         run_dir.save_broker_logs(&cluster).await;
         let sound = finished.error.is_none() && finished.interrupted.is_none();
-        if self.options.keep {
-            self.cluster = Some(cluster);
-        } else if sound && topics::delete(&cluster, experiment).await.is_ok() {
+        if self.options.keep || (sound && topics::delete(&cluster, experiment).await.is_ok()) {
             self.cluster = Some(cluster);
         } else {
             self.remove(cluster).await?;
