@@ -2,6 +2,7 @@
 //! `lossproof clean` removes the rest and nothing else.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::time::{Duration, Instant};
 
 use lossproof_ledger::event::{EventKind, Phase};
@@ -98,6 +99,7 @@ fn killed_at(moment: Moment) {
         let by_us = program.kill9();
         let left: BTreeSet<String> = engine.left_of(&program.session()).into_iter().collect();
         let hit = by_us && !left.is_empty() && moment.was_hit(&program, &engine);
+        assert!(!hit || left_is_seen(moment, &program, &left), "{left:?}");
 
         soon("the clients are dead", || program.clients().is_empty());
         if moment == Moment::Held {
@@ -116,6 +118,22 @@ fn killed_at(moment: Moment) {
         println!("attempt {attempt}: the kill came too late for {moment:?}; trying again");
     }
     panic!("{TRIES} kills came too late for {moment:?}");
+}
+
+/// Whether the look for what is left sees a whole cluster where there is one: later it must see nothing.
+fn left_is_seen(moment: Moment, program: &Program, left: &BTreeSet<String>) -> bool {
+    let count = |kind| left.iter().filter(|thing| thing.starts_with(kind)).count();
+    match moment {
+        Moment::Disks | Moment::ComposeUp | Moment::TearDown => true,
+        _ => {
+            let environment = fs::read_to_string(program.run_dir(NAME).join("environment.json")).unwrap();
+            let loops = if environment.contains("ext4 on loop devices") { 3 } else { 0 };
+            count("container ") == 7
+                && count("network ") == 1
+                && count("volume ") >= 3
+                && count("loop device ") == loops
+        }
+    }
 }
 
 /// The holders' shells remove the rules when lossproof's end of the connection is gone.
