@@ -6,7 +6,7 @@ use clap::Args;
 use super::fail;
 use super::run::tell_left;
 use crate::cluster::engine::Engine;
-use crate::cluster::session::{forget, try_lock};
+use crate::cluster::session::{forget, locked, try_lock};
 use crate::cluster::sweep::{remains, sessions, sweep};
 use crate::exit::Exit;
 
@@ -30,13 +30,16 @@ async fn clean(only: Option<&str>) -> Result<Exit> {
     let engine = Engine::connect().await?;
     let mut exit = Exit::Pass;
     let mut found = false;
-    for session in sessions(&engine).await? {
+    let mut all = sessions(&engine).await?;
+    // One that died before it made anything has a lock file and no more.
+    all.extend(locked()?);
+    for session in all {
         if only.is_some_and(|only| only != session) {
             continue;
         }
-        found = true;
         // Held until the sweep is over, so that no second `clean` takes the same session.
         let Some(_lock) = try_lock(&session)? else {
+            found = true;
             println!("{session}: is running, left alone");
             continue;
         };
@@ -44,6 +47,9 @@ async fn clean(only: Option<&str>) -> Result<Exit> {
         let left = sweep(&engine, &session).await?;
         if left.is_empty() {
             forget(&session);
+        }
+        found |= !there.is_empty();
+        if left.is_empty() && !there.is_empty() {
             println!(
                 "{session}: removed {} containers, {} networks, {} volumes",
                 there.containers.len(),

@@ -6,10 +6,12 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use ipnet::Ipv4Net;
 use rand::Rng;
 use rustix::fs::{FlockOperation, flock};
 use testcontainers::bollard::query_parameters::ListNetworksOptions;
@@ -17,8 +19,8 @@ use testcontainers::bollard::query_parameters::ListNetworksOptions;
 use super::engine::Engine;
 use crate::exit::EnvironmentProblem;
 
-/// First two bytes of every subnet that lossproof takes; the third is chosen for each session.
-const SUBNET_PREFIX: &str = "172.30";
+/// Every subnet that lossproof takes is a /24 of this one.
+const RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 30, 0, 0), 16);
 
 /// A live session.
 #[derive(Debug)]
@@ -42,11 +44,15 @@ impl Session {
     /// # Errors
     /// When the lock folder can't be written.
     pub fn begin() -> Result<Self> {
-        let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
-        let random: u32 = rand::rng().random();
-        let id = format!("{now}-{:06x}", random & 0xff_ffff);
-        let lock = try_lock(&id)?.context("a session with a random id was there before")?;
-        Ok(Self { id, _lock: lock })
+        loop {
+            let now = jiff::Zoned::now().strftime("%Y%m%d-%H%M%S").to_string();
+            let random: u32 = rand::rng().random();
+            let id = format!("{now}-{:06x}", random & 0xff_ffff);
+            // Taken only if a `clean` looks at it in this very moment.
+            if let Some(lock) = try_lock(&id)? {
+                return Ok(Self { id, _lock: lock });
+            }
+        }
     }
 
     /// Compose project, and prefix of every name.
@@ -91,20 +97,28 @@ pub fn try_lock(session: &str) -> Result<Option<File>> {
 
 fn lock_file(folder: &Path, name: &str) -> Result<Option<File>> {
     let path = folder.join(format!("{name}.lock"));
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o666)
-        .open(&path)
-        .with_context(|| format!("can't open the lock file {}", path.display()))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {
-            write!(file, "{}", std::process::id()).ok();
-            Ok(Some(file))
+    loop {
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o666)
+            .open(&path)
+            .with_context(|| format!("can't open the lock file {}", path.display()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("can't lock {}", path.display())),
         }
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("can't lock {}", path.display())),
+        // `clean` may have removed the file between its opening and its lock; that lock nobody would see.
+        let there = std::fs::metadata(&path).is_ok_and(|there| {
+            file.metadata().is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        });
+        if there {
+            // For people; the lock is what counts.
+            write!(file, "{}", std::process::id()).ok();
+            return Ok(Some(file));
+        }
     }
 }
 
@@ -129,38 +143,70 @@ impl Subnet {
     /// # Errors
     /// An `EnvironmentProblem` when all are taken.
     pub async fn reserve(engine: &Engine) -> Result<Self> {
-        let taken: Vec<String> = engine
-            .api()
-            .list_networks(None::<ListNetworksOptions>)
-            .await?
+        let networks = engine.api().list_networks(None::<ListNetworksOptions>).await?;
+        let taken: Vec<(String, Ipv4Net)> = networks
             .into_iter()
-            .filter_map(|network| network.ipam)
-            .flat_map(|ipam| ipam.config.unwrap_or_default())
-            .filter_map(|config| config.subnet)
+            .flat_map(|network| {
+                let name = network.name.unwrap_or_default();
+                let configs = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+                configs.into_iter().filter_map(move |config| Some((name.clone(), config.subnet?.parse().ok()?)))
+            })
             .collect();
-        let whole_range = format!("{SUBNET_PREFIX}.0.0/16");
         let folder = locks_folder()?;
-        for third in 1..=254 {
-            let prefix = format!("{SUBNET_PREFIX}.{third}");
-            let in_use = taken.iter().any(|subnet| *subnet == whole_range || subnet.starts_with(&format!("{prefix}.")));
-            if in_use {
-                continue;
-            }
+        for subnet in free_subnets(&taken) {
+            let [a, b, c, _] = subnet.network().octets();
+            let prefix = format!("{a}.{b}.{c}");
             if let Some(lock) = lock_file(&folder, &format!("subnet-{prefix}"))? {
                 return Ok(Self { prefix, _lock: lock });
             }
         }
+        let by: Vec<&str> =
+            taken.iter().filter(|(_, net)| overlap(net, &RANGE)).map(|(name, _)| name.as_str()).collect();
         Err(EnvironmentProblem::new(
-            format!("every subnet of {whole_range} is taken"),
-            "remove what dead runs left by `lossproof clean`, and unused networks by `docker network prune`",
+            format!("no subnet of {RANGE} is free; networks there: {}", by.join(", ")),
+            "remove what dead runs left by `lossproof clean`, and other networks by `docker network rm`",
         )
         .into())
     }
 }
 
+/// The subnets of the range that overlap with no network, the first one (Docker's favourite) left out.
+fn free_subnets(taken: &[(String, Ipv4Net)]) -> impl Iterator<Item = Ipv4Net> {
+    let subnets = RANGE.subnets(24).into_iter().flatten().skip(1);
+    subnets.filter(|subnet| !taken.iter().any(|(_, net)| overlap(net, subnet)))
+}
+
+fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(b) || b.contains(a)
+}
+
+/// Ids of the sessions that have a lock file, live or dead.
+///
+/// # Errors
+/// When the folder can't be read.
+pub fn locked() -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for entry in std::fs::read_dir(locks_folder()?)? {
+        let name = entry?.file_name();
+        let id = name.to_str().and_then(|name| name.strip_suffix(".lock"));
+        ids.extend(id.filter(|id| !id.starts_with("subnet-")).map(str::to_owned));
+    }
+    Ok(ids)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::lock_file;
+    use super::{free_subnets, lock_file};
+
+    #[test]
+    fn a_subnet_is_free_only_if_no_network_so_much_as_overlaps() {
+        let first = |net: &str| free_subnets(&[("foreign".to_owned(), net.parse().unwrap())]).next();
+        assert_eq!(first("10.0.0.0/8"), Some("172.30.1.0/24".parse().unwrap()));
+        assert_eq!(first("172.30.1.128/25"), Some("172.30.2.0/24".parse().unwrap()));
+        assert_eq!(first("172.30.0.0/20"), Some("172.30.16.0/24".parse().unwrap()));
+        assert_eq!(first("172.30.0.0/16"), None);
+        assert_eq!(first("172.16.0.0/12"), None);
+    }
 
     #[test]
     fn a_lock_is_free_again_once_its_holder_is_gone() {

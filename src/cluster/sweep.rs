@@ -22,6 +22,8 @@ use super::session::project_of;
 /// How often the sweep looks again before it says that something stays.
 const PASSES: usize = 20;
 
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
 /// What of a session is still there.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Remains {
@@ -102,9 +104,8 @@ pub async fn sweep(engine: &Engine, session: &str) -> Result<Remains> {
             clean_looks = 0;
             remove(engine, session, &left).await;
         }
-        if clean_looks == 0 && !remains(engine, session).await?.is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+        // Between two looks: a request that was under way when its sender died may still be served.
+        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
     Ok(left)
 }

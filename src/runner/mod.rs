@@ -122,9 +122,9 @@ impl Runner {
             warms_up: &warms_up,
         };
         let outcome = self.limited(&stage).await;
+        let sound = matches!(outcome, Outcome::Complete);
         let finished = self.close(&stage, outcome).await?;
         run_dir.save_broker_logs(&cluster).await;
-        let sound = finished.error.is_none() && finished.interrupted.is_none();
         if self.options.keep || (sound && topics::delete(&cluster, experiment).await.is_ok()) {
             self.cluster = Some(cluster);
         } else {
