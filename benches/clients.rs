@@ -143,7 +143,8 @@ impl Bench {
                 .create()
                 .unwrap();
             consumer.subscribe(&[&topic]).unwrap();
-            let (mut read, mut started) = (0u64, Instant::now());
+            let begun = Instant::now();
+            let (mut read, mut started) = (0u64, begun);
             loop {
                 match consumer.poll(Duration::from_secs(10)) {
                     Some(Ok(_)) => {
@@ -153,7 +154,9 @@ impl Bench {
                         read += 1;
                     }
                     Some(Err(KafkaError::PartitionEOF(_))) => return rate(read, started),
-                    other => panic!("{other:?}"),
+                    // The group forms, or a fetch is under way.
+                    None => assert!(begun.elapsed() < Duration::from_secs(60), "nothing to read"),
+                    Some(Err(error)) => panic!("{error}"),
                 }
             }
         })

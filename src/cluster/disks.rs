@@ -1,8 +1,10 @@
 //! The brokers' data volumes: real file systems of limited size, never the host's own disk.
 //!
 //! A helper container makes one image file for each broker on a labelled volume, an ext4 in it, and a
-//! loop device on it; a second volume mounts that device into the broker, and nowhere else. Where the
-//! engine gives no loop devices, the volumes are size-limited tmpfs, which the helper keeps mounted so
+//! loop device on it; a second volume mounts that device into the broker, and nowhere else. The kernel
+//! frees the device when the last that has it open is gone: the mount, and a process in the helper that
+//! bridges the times without a mount. So none outlives the containers, however they end, and whatever
+//! their paths are called by then. Where the engine gives no loop devices, the volumes are size-limited tmpfs, which the helper keeps mounted so
 //! that their content survives a broker's restart.
 
 use std::collections::HashMap;
@@ -34,8 +36,7 @@ pub fn helper_name(session: &str) -> String {
     format!("{}-disks", project_of(session))
 }
 
-/// Name of the volume that holds the image files. Its mount point in the helper carries the same
-/// name, so that a loop device tells by its backing file's path whose it is.
+/// Name of the volume that holds the image files, and of its mount point in the helper.
 #[must_use]
 pub fn images_volume(session: &str) -> String {
     format!("{}-images", project_of(session))
@@ -81,7 +82,14 @@ make() {{
   for attempt in $(seq 20); do
     device=$(losetup -f)
     [ -b "$device" ] || mknod "$device" b 7 "${{device#/dev/loop}}" 2>/dev/null || true
-    if losetup "$device" "$image" 2>/tmp/error-$1; then echo "$1 $device"; return; fi
+    if losetup "$device" "$image" 2>/tmp/error-$1; then
+      exec 3<"$device"
+      sleep infinity >/dev/null 2>&1 &
+      # Of a device in use, this is the order to free it at the last close.
+      losetup -d "$device"
+      exec 3<&-
+      echo "$1 $device"; return
+    fi
   done
   cat /tmp/error-$1 >&2; return 1
 }}
@@ -138,7 +146,7 @@ async fn volume(engine: &Engine, session: &str, name: &str, options: &[(&str, &s
 ///
 /// # Errors
 /// When the engine refuses its capabilities or devices.
-pub async fn start_helper(engine: &Engine, session: &str, binds: &[String]) -> Result<()> {
+async fn start_helper(engine: &Engine, session: &str, binds: &[String]) -> Result<()> {
     let mut host = HostConfig {
         init: Some(true),
         cap_drop: Some(vec!["ALL".to_owned()]),

@@ -1,5 +1,5 @@
-//! Removing all that a session made: containers, networks, volumes, loop devices. By label only, so
-//! that nothing else is ever touched. Used at the end of a run and by `clean` alike.
+//! Removing all that a session made: containers, networks, volumes (and with these its loop devices,
+//! see `disks`). By label only, so that nothing else is ever touched. Used at the end of a run and by `clean` alike.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use bollard::query_parameters::{
     RemoveVolumeOptions,
 };
 
-use super::disks::{helper_name, images_volume, start_helper};
+use super::disks::{helper_name, images_volume};
 use super::engine::{Engine, LABEL};
 use super::session::project_of;
 
@@ -125,13 +125,8 @@ async fn remove(engine: &Engine, session: &str, found: &Remains) {
     .await;
     let (image_volumes, data): (Vec<_>, Vec<_>) = found.volumes.iter().partition(|name| **name == images);
     join_all(data.into_iter().map(|name| remove_volume(engine, name))).await;
-    if !image_volumes.is_empty()
-        && let Err(error) = detach_loops(engine, session, !helpers.is_empty()).await
-    {
-        tracing::debug!("loop devices of {session}: {error:#}");
-        return;
-    }
-    remove_container(engine, &helper).await;
+    // With the mounts gone, the helper is the last that holds the loop devices.
+    join_all(helpers.into_iter().map(|name| remove_container(engine, name))).await;
     for name in image_volumes {
         remove_volume(engine, name).await;
     }
@@ -148,31 +143,6 @@ async fn remove_volume(engine: &Engine, name: &str) {
     if let Err(error) = engine.api().remove_volume(name, None::<RemoveVolumeOptions>).await {
         tracing::debug!("volume {name}: {error}");
     }
-}
-
-/// Frees the loop devices whose backing file lies on the session's volume of images.
-async fn detach_loops(engine: &Engine, session: &str, helper_there: bool) -> Result<()> {
-    if helper_there {
-        engine.start(&helper_name(session)).await?;
-    } else {
-        start_helper(engine, session, &[]).await?;
-    }
-    let script = format!(
-        r#"set -eu
-for node in /sys/block/loop*; do
-  [ -e "$node/loop/backing_file" ] || continue
-  case "$(cat "$node/loop/backing_file")" in
-    */{images}/*) ;;
-    *) continue ;;
-  esac
-  device=/dev/${{node##*/}}
-  [ -b "$device" ] || mknod "$device" b $(tr : ' ' <"$node/dev")
-  losetup -d "$device"
-done"#,
-        images = images_volume(session),
-    );
-    engine.exec(&helper_name(session), None, &["sh", "-c", &script]).await?.success()?;
-    Ok(())
 }
 
 /// Ends a `docker compose` that outlived its lossproof and would go on making containers.

@@ -178,3 +178,29 @@ fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
 fn after_kill_9_clean_removes_what_is_its_own(moment: Moment) {
     killed_at(moment);
 }
+
+/// As after the end of a whole virtual machine, or after somebody else's `docker rm`: the paths of the
+/// devices' backing files name nobody any more, and no sweep comes by while they still do.
+#[test]
+fn loop_devices_go_with_the_containers_that_use_them() {
+    let engine = Engine::exclusive();
+    let mut program = Program::run(&engine, &[experiment(NAME, &[], "")], &[]);
+    program.reach(NAME, Phase::WarmUp);
+    assert!(program.kill9());
+    let session = program.session();
+    let label = format!("label=lossproof={session}");
+    let loops = || engine.left_of(&session).iter().filter(|thing| thing.starts_with("loop device ")).count();
+    let environment = fs::read_to_string(program.run_dir(NAME).join("environment.json")).unwrap();
+    assert_eq!(loops(), if environment.contains("ext4 on loop devices") { 3 } else { 0 });
+    for (list, remove) in [
+        (&["ps", "--all", "--quiet", "--filter", &label][..], &["rm", "--force", "--volumes"][..]),
+        (&["volume", "ls", "--quiet", "--filter", &label], &["volume", "rm"]),
+    ] {
+        let names = engine.docker(list);
+        engine.docker(&[remove, &names.lines().collect::<Vec<_>>()].concat());
+    }
+    soon("the loop devices are free", || loops() == 0);
+    let clean = lossproof(&["clean"]);
+    assert_eq!(clean.code, Some(0), "{}{}", clean.stdout, clean.stderr);
+    program.assert_nothing_left(&engine);
+}
