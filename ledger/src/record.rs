@@ -37,6 +37,19 @@ pub enum Record {
         offset: Option<i64>,
         /// librdkafka's error code (`rd_kafka_resp_err_t`), 0 for none.
         error: i32,
+        /// Broker whose answer the delivery report conveys (`rd_kafka_message_broker_id`).
+        broker: Option<i32>,
+        /// It was sent within a transaction, so that `told` counts only once that is committed.
+        in_txn: bool,
+        /// When.
+        at_ns: u64,
+    },
+    /// The transaction ended to which all reports of this journal since the one before belong.
+    TxnEnded {
+        /// Partition of the stream.
+        partition: i32,
+        /// How.
+        outcome: TxnOutcome,
         /// When.
         at_ns: u64,
     },
@@ -102,9 +115,67 @@ pub enum Record {
         offset: i64,
         /// Which attempt of this partition's audit, from 0.
         audit: u16,
+        /// Under which isolation level this pass reads. All records of an attempt under
+        /// read_uncommitted come before those under read_committed.
+        isolation: Isolation,
+        /// Leader epoch under which the record was appended, where its batch says so.
+        leader_epoch: Option<i32>,
         /// What it is.
         content: Content,
     },
+    /// The tail reader, which follows the log during the run, read a record.
+    Tailed {
+        /// Partition.
+        partition: i32,
+        /// Offset.
+        offset: i64,
+        /// Who the message is; none if its payload is not one of ours, or is damaged.
+        identity: Option<Identity>,
+        /// When.
+        at_ns: u64,
+    },
+    /// A message was found parked outside its own topic, once clients and relays had ended.
+    Held {
+        /// Where.
+        place: Place,
+        /// Who the message is.
+        identity: Identity,
+        /// When.
+        at_ns: u64,
+    },
+}
+
+/// How a transaction ended, as its producer was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TxnOutcome {
+    /// Its commit was acknowledged.
+    Committed,
+    /// Its abort was acknowledged.
+    Aborted,
+    /// Neither: a commit or an abort that failed or timed out.
+    Unknown,
+}
+
+/// `isolation.level` of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Isolation {
+    /// Everything below the high watermark.
+    ReadUncommitted,
+    /// What is below the last stable offset and not of an aborted transaction.
+    ReadCommitted,
+}
+
+/// Where a message may be parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// A dead-letter topic that the producer writes, audited like any topic.
+    ProducerDlq,
+    /// A producer's spool on disk.
+    Spool,
+    /// A row of an outbox that the relay has not sent.
+    Outbox,
+    /// A dead-letter topic that the consumer writes, audited like any topic: counts as processed.
+    ConsumerDlq,
 }
 
 /// What the audit found at an offset.

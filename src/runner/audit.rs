@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use lossproof_ledger::journal::{Header, JournalWriter, Source};
 use lossproof_ledger::payload::{self, Decoded, FENCE_HEADER};
-use lossproof_ledger::record::{Content, Record};
+use lossproof_ledger::record::{Content, Isolation, Record};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -114,7 +114,14 @@ impl Auditor {
     fn take(&mut self, message: &BorrowedMessage<'_>, pass: u16) -> Result<bool> {
         let (partition, offset) = (message.partition(), message.offset());
         let content = content(message, self.plan.run);
-        self.journal.append(&Record::Audited { partition, offset, audit: pass, content })?;
+        self.journal.append(&Record::Audited {
+            partition,
+            offset,
+            audit: pass,
+            isolation: Isolation::ReadUncommitted,
+            leader_epoch: None,
+            content,
+        })?;
         Ok(content == Content::Fence && self.plan.fences.get(&partition) == Some(&offset))
     }
 

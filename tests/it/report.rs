@@ -224,8 +224,17 @@ fn evidence_that_contradicts_itself_outranks_every_verdict() {
     fs::remove_file(&path).unwrap();
     // One answer, to a message that was never offered.
     let mut journal = JournalWriter::create(&dir.path().join("journal"), &header).unwrap();
-    let record =
-        Record::Told { partition: 0, sequence: 3, attempt: 0, told: Told::Acked, offset: None, error: 0, at_ns: 1 };
+    let record = Record::Told {
+        partition: 0,
+        sequence: 3,
+        attempt: 0,
+        told: Told::Acked,
+        offset: None,
+        error: 0,
+        broker: None,
+        in_txn: false,
+        at_ns: 1,
+    };
     journal.append(&record).unwrap();
     journal.seal().unwrap();
     analyze(dir.path()).code(70);

@@ -11,7 +11,7 @@ use lossproof_ledger::category::Told;
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{ClientId, Event, EventKind, Phase, PositionSource, Progress, Proof, Role};
 use lossproof_ledger::journal::{Header, JournalWriter, Source, Stream};
-use lossproof_ledger::record::{Content, Identity, Record};
+use lossproof_ledger::record::{Content, Identity, Isolation, Record};
 use tempfile::TempDir;
 
 const RUN: u64 = 7;
@@ -275,6 +275,8 @@ fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, interrupted: 
             told: Told::Acked,
             offset: offset.map(|offset| offset as i64),
             error: 0,
+            broker: None,
+            in_txn: false,
             at_ns: at_ns(sequence),
         };
         told.append(&record).unwrap();
@@ -303,7 +305,14 @@ fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, interrupted: 
     let mut audit = create(Source::Audit);
     let messages = log.iter().map(|n| Content::Message(identity(*n)));
     for (offset, content) in (0..).zip(messages.chain([Content::Fence])) {
-        let record = Record::Audited { partition: 0, offset, audit: 0, content };
+        let record = Record::Audited {
+            partition: 0,
+            offset,
+            audit: 0,
+            isolation: Isolation::ReadUncommitted,
+            leader_epoch: None,
+            content,
+        };
         audit.append(&record).unwrap();
     }
     audit.seal().unwrap();

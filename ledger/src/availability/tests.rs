@@ -14,7 +14,17 @@ const fn stream(offered: u64) -> PacedStream {
 
 /// A report, `at_ms` after the stream's start.
 fn report(sequence: u64, told: Told, at_ms: u64) -> Record {
-    Record::Told { partition: 0, sequence, attempt: 0, told, offset: None, error: 0, at_ns: START + at_ms * MS }
+    Record::Told {
+        partition: 0,
+        sequence,
+        attempt: 0,
+        told,
+        offset: None,
+        error: 0,
+        broker: None,
+        in_txn: false,
+        at_ns: START + at_ms * MS,
+    }
 }
 
 fn processing(partition: i32, at_ms: u64) -> Record {
@@ -185,8 +195,20 @@ fn resumption_is_that_of_the_last_stream_and_partition() {
     keeper.producer_record(1, &report(0, Told::Acked, 99));
     keeper.producer_record(1, &report(1, Told::Acked, 130));
     let Record::Told { sequence, told, at_ns, .. } = report(0, Told::Acked, 250) else { unreachable!() };
-    keeper
-        .producer_record(1, &Record::Told { partition: 1, sequence, attempt: 0, told, offset: None, error: 0, at_ns });
+    keeper.producer_record(
+        1,
+        &Record::Told {
+            partition: 1,
+            sequence,
+            attempt: 0,
+            told,
+            offset: None,
+            error: 0,
+            broker: None,
+            in_txn: false,
+            at_ns,
+        },
+    );
     keeper.consumer_record(&processing(0, 50));
     keeper.consumer_record(&processing(0, 300));
     let times = keeper.finish(START + 1_100 * MS);

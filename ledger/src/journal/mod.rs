@@ -5,14 +5,14 @@
 //! loss of this host; nothing is synced.) One writer a file: a consumer process has one journal, a
 //! producer process one for each partition, since each partition has a thread of its own.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! All words little-endian. The file is a header block and entry blocks, 64 KiB each. It grows by
 //! sixteen reserved blocks at a time and is cut to its last block when sealed.
 //!
 //! ```text
 //! header block
 //!    0  magic "LPJRNL\r\n"                  fixed when the file is made, under `crc`
-//!    8  version u32, kind u32 (1 producer, 2 consumer, 3 audit)
+//!    8  version u32, kind u32 (1 producer, 2 consumer, 3 audit, 4 tail, 5 parking)
 //!   16  run u64
 //!   24  member u16, incarnation u16, producer u16, length of the profile's name u16
 //!   32  partition i32, zero u32
@@ -55,7 +55,7 @@ pub use reader::{JournalReader, Tail};
 pub use writer::JournalWriter;
 
 const MAGIC: [u8; 8] = *b"LPJRNL\r\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const BLOCK_BYTES: usize = 64 * 1024;
 const FIXED_BYTES: usize = 128;
 const PROFILE_AT: usize = 64;
@@ -108,6 +108,10 @@ pub enum Source {
     },
     /// The audit of the profile's topic.
     Audit,
+    /// The reader that follows the log of the profile's topic during the run.
+    Tail,
+    /// The look for what is parked outside the topic, when the run ends.
+    Parking,
 }
 
 /// A stream, and the pace at which its sequences are intended.
@@ -146,6 +150,8 @@ impl Header {
                 format!("{profile}-consumer-{member}-{incarnation}.{EXTENSION}")
             }
             Source::Audit => format!("{profile}-audit.{EXTENSION}"),
+            Source::Tail => format!("{profile}-tail.{EXTENSION}"),
+            Source::Parking => format!("{profile}-parking.{EXTENSION}"),
         }
     }
 }
@@ -182,7 +188,7 @@ pub enum JournalError {
         path: PathBuf,
     },
     /// Written by another version.
-    #[error("the journal {} has format {found}, and this lossproof reads format 1; read it with the lossproof that wrote it", path.display())]
+    #[error("the journal {} has format {found}, and this lossproof reads format 2; read it with the lossproof that wrote it", path.display())]
     Version {
         /// The journal.
         path: PathBuf,

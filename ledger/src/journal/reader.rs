@@ -274,6 +274,8 @@ fn fixed_words(bytes: &[u8], path: &Path) -> Result<Header, JournalError> {
         },
         2 => Source::Consumer { member, incarnation },
         3 => Source::Audit,
+        4 => Source::Tail,
+        5 => Source::Parking,
         _ => return Err(JournalError::Header { path: path() }),
     };
     let profile = (name_len <= PROFILE_BYTES_MAX)

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::category::Told;
-use crate::record::{Content, Identity, Record};
+use crate::record::{Content, Identity, Isolation, Place, Record, TxnOutcome};
 
 const RUN: u64 = 0xfeed_0123_4567_89ab;
 const STREAM: Stream = Stream { producer: 7, partition: 2, first: 0, start_ns: 1_000_000_000, period_ns: 500_000 };
@@ -32,6 +32,8 @@ fn acked(sequence: u64) -> Record {
         told: Told::Acked,
         offset: Some(sequence.cast_signed() + 10),
         error: 0,
+        broker: Some(2),
+        in_txn: false,
         at_ns: 5_000_000_000 + sequence * 500_000,
     }
 }
@@ -349,6 +351,23 @@ prop_compose! {
     }
 }
 
+fn outcomes() -> impl Strategy<Value = TxnOutcome> {
+    prop_oneof![Just(TxnOutcome::Committed), Just(TxnOutcome::Aborted), Just(TxnOutcome::Unknown)]
+}
+
+fn places() -> impl Strategy<Value = Place> {
+    prop_oneof![Just(Place::ProducerDlq), Just(Place::Spool), Just(Place::Outbox), Just(Place::ConsumerDlq)]
+}
+
+fn isolations() -> impl Strategy<Value = Isolation> {
+    prop_oneof![Just(Isolation::ReadUncommitted), Just(Isolation::ReadCommitted)]
+}
+
+/// A broker or an epoch; they are numbered from 0.
+fn id() -> impl Strategy<Value = Option<i32>> {
+    proptest::option::of(prop_oneof![0_i32..3, 0..=i32::MAX])
+}
+
 /// Small values, as in life, and any values.
 fn records() -> impl Strategy<Value = Record> {
     let partition = || prop_oneof![0_i32..3, any::<i32>()];
@@ -364,17 +383,21 @@ fn records() -> impl Strategy<Value = Record> {
             tolds(),
             proptest::option::of(offset()),
             prop_oneof![Just(0_i32), any::<i32>()],
+            id(),
+            any::<bool>(),
             at_ns(),
         )
-            .prop_map(|(partition, sequence, attempt, told, offset, error, at_ns)| Record::Told {
-                partition,
-                sequence,
-                attempt,
-                told,
-                offset,
-                error,
-                at_ns,
+            .prop_map(|(partition, sequence, attempt, told, offset, error, broker, in_txn, at_ns)| {
+                Record::Told { partition, sequence, attempt, told, offset, error, broker, in_txn, at_ns }
             }),
+        (partition(), outcomes(), at_ns()).prop_map(|(partition, outcome, at_ns)| Record::TxnEnded {
+            partition,
+            outcome,
+            at_ns
+        }),
+        (partition(), offset(), proptest::option::of(identities()), at_ns())
+            .prop_map(|(partition, offset, identity, at_ns)| Record::Tailed { partition, offset, identity, at_ns }),
+        (places(), identities(), at_ns()).prop_map(|(place, identity, at_ns)| Record::Held { place, identity, at_ns }),
         (partition(), at_ns()).prop_map(|(partition, at_ns)| Record::Assigned { partition, at_ns }),
         (partition(), at_ns()).prop_map(|(partition, at_ns)| Record::Revoked { partition, at_ns }),
         (partition(), offset(), at_ns()).prop_map(|(partition, offset, at_ns)| Record::Polled {
@@ -392,8 +415,16 @@ fn records() -> impl Strategy<Value = Record> {
         }),
         (partition(), offset(), at_ns())
             .prop_map(|(partition, offset, at_ns)| { Record::FenceSeen { partition, offset, at_ns } }),
-        (partition(), offset(), prop_oneof![0_u16..2, any::<u16>()], content)
-            .prop_map(|(partition, offset, audit, content)| Record::Audited { partition, offset, audit, content }),
+        (partition(), offset(), prop_oneof![0_u16..2, any::<u16>()], isolations(), id(), content).prop_map(
+            |(partition, offset, audit, isolation, leader_epoch, content)| Record::Audited {
+                partition,
+                offset,
+                audit,
+                isolation,
+                leader_epoch,
+                content,
+            },
+        ),
     ]
 }
 

@@ -211,6 +211,8 @@ fn fixed_words(header: &Header) -> Result<[u8; CRC_AT + 4], JournalError> {
         Source::Producer { member, incarnation, stream } => (1_u32, member, incarnation, Some(stream)),
         Source::Consumer { member, incarnation } => (2, member, incarnation, None),
         Source::Audit => (3, 0, 0, None),
+        Source::Tail => (4, 0, 0, None),
+        Source::Parking => (5, 0, 0, None),
     };
     let mut words = [0; CRC_AT + 4];
     let mut put = |at: usize, bytes: &[u8]| words[at..at + bytes.len()].copy_from_slice(bytes);

@@ -75,7 +75,7 @@ impl ClientPass {
                 *last = (*last).max(Some((at_ns, offset)));
             }
             Record::Committed { ok: false, .. } | Record::FenceSeen { .. } => {}
-            Record::Told { .. } | Record::Audited { .. } => {
+            _ => {
                 return Err(misplaced("a group member's journal", record));
             }
         }

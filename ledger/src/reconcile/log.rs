@@ -26,7 +26,7 @@ impl LogPass {
     /// # Errors
     /// [`Error::Misplaced`] for an entry that no audit writes.
     pub fn record(&mut self, record: &Record) -> Result<(), Error> {
-        let Record::Audited { partition, offset, audit, content } = *record else {
+        let Record::Audited { partition, offset, audit, content, .. } = *record else {
             return Err(Error::Misplaced { journal: "the audit's journal", entry: format!("{record:?}") });
         };
         let state = &mut self.state;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::category::Told;
 use crate::counts::Undelivered;
-use crate::record::{Content, Identity, Record};
+use crate::record::{Content, Identity, Isolation, Record};
 
 const RUN: u64 = 99;
 
@@ -174,6 +174,8 @@ impl Played {
                 partition: self.partition,
                 offset,
                 audit,
+                isolation: Isolation::ReadUncommitted,
+                leader_epoch: None,
                 content: entry.identity.map_or(Content::Corrupt, Content::Message),
             })
         };
@@ -185,6 +187,8 @@ impl Played {
                 partition: self.partition,
                 offset: self.log.len() as i64,
                 audit: 1,
+                isolation: Isolation::ReadUncommitted,
+                leader_epoch: None,
                 content: Content::Fence,
             });
         }
@@ -214,6 +218,8 @@ impl Played {
                     told,
                     offset,
                     error: 0,
+                    broker: None,
+                    in_txn: false,
                     at_ns: 0,
                 };
                 Some((identity.producer, record))

@@ -5,7 +5,7 @@ use test_case::test_case;
 use super::*;
 use crate::category::Told::{self, Acked, Failed, Indeterminate, Unconfirmed, Unsent};
 use crate::counts::Undelivered;
-use crate::record::{Content, Identity, Record};
+use crate::record::{Content, Identity, Isolation, Record};
 
 const RUN: u64 = 7;
 const P: i32 = 0;
@@ -19,11 +19,28 @@ fn id(sequence: u64) -> Identity {
 }
 
 fn told(sequence: u64, told: Told, offset: impl Into<Option<i64>>) -> Record {
-    Record::Told { partition: P, sequence, attempt: 0, told, offset: offset.into(), error: 0, at_ns: 0 }
+    Record::Told {
+        partition: P,
+        sequence,
+        attempt: 0,
+        told,
+        offset: offset.into(),
+        error: 0,
+        broker: None,
+        in_txn: false,
+        at_ns: 0,
+    }
 }
 
 fn audited(offset: i64, content: Content) -> Record {
-    Record::Audited { partition: P, offset, audit: 0, content }
+    Record::Audited {
+        partition: P,
+        offset,
+        audit: 0,
+        isolation: Isolation::ReadUncommitted,
+        leader_epoch: None,
+        content,
+    }
 }
 
 fn message(offset: i64, sequence: u64) -> Record {

@@ -97,6 +97,8 @@ impl Book {
             told,
             offset,
             error: error.map_or(0, |code| code as i32),
+            broker: None,
+            in_txn: false,
             at_ns,
         };
         if let Err(error) = self.journal().append(&record) {
