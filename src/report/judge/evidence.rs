@@ -125,7 +125,7 @@ impl Journals {
         for journal in self.of(profile) {
             let mut reader = JournalReader::open(&journal.path)?;
             match journal.header.source {
-                Source::Audit => continue,
+                Source::Audit | Source::Tail | Source::Parking => continue,
                 Source::Producer { stream, .. } => {
                     for record in &mut reader {
                         let record = record?;
