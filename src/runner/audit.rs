@@ -14,6 +14,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::workload::leader_epoch;
+
 /// What is to be read.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -119,7 +121,7 @@ impl Auditor {
             offset,
             audit: pass,
             isolation: Isolation::ReadUncommitted,
-            leader_epoch: None,
+            leader_epoch: leader_epoch(message),
             content,
         })?;
         Ok(content == Content::Fence && self.plan.fences.get(&partition) == Some(&offset))
