@@ -36,6 +36,7 @@ mod tests;
 pub use clients::ClientPass;
 pub use log::LogPass;
 
+use roaring::RoaringTreemap;
 use serde::{Deserialize, Serialize};
 
 use crate::category::Category;
@@ -51,14 +52,28 @@ pub struct StreamId {
     pub partition: i32,
 }
 
-/// A stream and how much was offered in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A stream and what was offered in it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Stream {
     /// Which.
     pub id: StreamId,
-    /// Its `next` word: sequences below it were offered. The highest over all incarnations.
-    pub offered: u64,
+    /// Which sequences, over all incarnations.
+    pub offered: Offered,
 }
+
+/// Which sequences of a stream were offered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Offered {
+    /// All below this: the highest `next` word of the stream's journals.
+    Below(u64),
+    /// These: imports, whose sequences may have gaps or be huge.
+    These(RoaringTreemap),
+}
+
+/// Partition of a stream whose messages may lie in any partition, for imports that don't know it.
+/// A copy in any partition is one of its sequences, and for absence all partitions must have been
+/// read.
+pub const ANY_PARTITION: i32 = -1;
 
 /// How the audit of a partition ended (event `PartitionAudited`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +84,34 @@ pub struct Audit {
     pub complete: bool,
     /// First offset of the log.
     pub log_start: i64,
+    /// For a topic that was written in transactions; none: there was one pass, and all that it
+    /// read is visible.
+    pub committed: Option<CommittedPass>,
+    /// What the tail reader can say of what left the log at its start; none: there was no tail
+    /// reader.
+    pub tail: Option<Tail>,
+}
+
+/// The audit's second pass, under read_committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommittedPass {
+    /// It reached the fence, or the last stable offset told.
+    pub complete: bool,
+    /// First offset hidden by a transaction that is still open (the last stable offset), if any.
+    pub open_from: Option<i64>,
+}
+
+/// What a tail reader read of a partition: every offset from `from` up to `position`, without a
+/// reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tail {
+    /// The first offset.
+    pub from: i64,
+    /// The offset after the last.
+    pub position: i64,
+    /// With `cleanup.policy=compact`: the number of keys. The key of a sequence is
+    /// `sequence % keys`.
+    pub keys: Option<u64>,
 }
 
 /// Where the group stands in a partition (event `GroupPosition`).

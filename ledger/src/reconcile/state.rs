@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::offsets::{Offsets, SLOTS, Slot};
-use super::{Audit, Error, Facts, Position, Stray, StreamId};
+use super::{Audit, Error, Facts, Offered, Position, Stray, Stream, StreamId};
 use crate::category::Told;
 use crate::counts::Counts;
 use crate::record::Identity;
@@ -116,7 +116,11 @@ pub(super) struct State {
 
 impl State {
     pub fn new(facts: &Facts) -> Result<Self, Error> {
-        let offered: u64 = facts.streams.iter().fold(0, |sum, stream| stream.offered.saturating_add(sum));
+        let end = |stream: &Stream| match &stream.offered {
+            Offered::Below(next) => *next,
+            Offered::These(sequences) => sequences.max().map_or(0, |last| last.saturating_add(1)),
+        };
+        let offered: u64 = facts.streams.iter().fold(0, |sum, stream| end(stream).saturating_add(sum));
         let limit = u64::from(SLOTS);
         if offered >= limit {
             return Err(Error::TooMany { offered, limit });
@@ -146,10 +150,10 @@ impl State {
                 let what = format!("producer {} in partition {}", id.producer, id.partition);
                 return Err(Error::NamedTwice { what });
             }
-            state.streams.push(StreamState { id, base, offered: stream.offered, highest: BTreeMap::new() });
+            state.streams.push(StreamState { id, base, offered: end(stream), highest: BTreeMap::new() });
             // Below the limit, by the check above.
-            base += stream.offered as Slot;
-            state.partition(id.partition).counts.offered += stream.offered;
+            base += end(stream) as Slot;
+            state.partition(id.partition).counts.offered += end(stream);
         }
         Ok(state)
     }
