@@ -11,7 +11,7 @@ use lossproof::cluster::readiness::with_any;
 use lossproof::cluster::session::Session;
 use lossproof::cluster::wire::NewTopic;
 use lossproof::cluster::{Cluster, readiness};
-use lossproof::experiment::{ClusterSpec, Commit, OnQueueFull};
+use lossproof::experiment::{ClusterSpec, Commit, OnFatal, OnQueueFull};
 use lossproof::workload::{Behaviour, ClientProcess, ClientSpec, Consuming, Producing};
 use lossproof_ledger::event::{ClientId, Progress, Role};
 use rdkafka::config::ClientConfig;
@@ -118,6 +118,10 @@ impl Bench {
             rate_per_s: BEYOND_REACH,
             payload_bytes,
             on_queue_full: OnQueueFull::Block,
+            on_fatal: OnFatal::Stop,
+            keys: None,
+            transactions: None,
+            witness: None,
         });
         let options = OPTIONS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let client = self.spawn(topic, Role::Producer, options, behaviour).await;

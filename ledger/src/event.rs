@@ -125,6 +125,15 @@ pub enum PositionSource {
     Reset,
 }
 
+/// How an audit's pass under read_committed ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommittedRead {
+    /// It came to the fence, or read all below `open_from`.
+    pub complete: bool,
+    /// The last stable offset, if an open transaction hides what lies beyond.
+    pub open_from: Option<i64>,
+}
+
 /// A live count of one client process. Shown, not stored: the journals are the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
@@ -327,6 +336,24 @@ pub enum EventKind {
         attempt: u16,
         /// Why it is not complete.
         why: Option<String>,
+        /// How the second pass, under read_committed, ended; none for a topic without transactions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        committed: Option<CommittedRead>,
+    },
+    /// The tail reader of a partition ended: it read every offset from `from` up to `position`.
+    PartitionTailed {
+        /// The profile.
+        profile: String,
+        /// Partition.
+        partition: i32,
+        /// The first offset.
+        from: i64,
+        /// The offset after the last.
+        position: i64,
+        /// Why it was read no further: the log had gone on without the reader, or was cut off behind it.
+        reset: Option<String>,
+        /// With `cleanup.policy=compact`: the number of keys; the key of a sequence is `sequence % keys`.
+        keys: Option<u64>,
     },
     /// Share of the processors' time that this host was busy, since the last such event.
     HostLoad {

@@ -180,6 +180,10 @@ fn settings(profile: &Profile) -> Vec<(String, String)> {
     all.extend(profile.topic.config.iter().map(|(key, value)| (format!("topic {key}"), value.clone())));
     all.extend(profile.producer.options.iter().map(|(key, value)| (format!("producer {}", key.value), value.clone())));
     all.push(("producer on_queue_full".to_owned(), profile.producer.on_queue_full.word().to_owned()));
+    all.push(("producer on_fatal".to_owned(), profile.producer.on_fatal.word().to_owned()));
+    let messages = profile.producer.transaction_messages.map(|n| n.to_string());
+    all.extend(messages.map(|n| ("producer transaction_messages".to_owned(), n)));
+    all.extend(profile.producer.keys.map(|keys| ("producer keys".to_owned(), keys.to_string())));
     all.extend(profile.consumer.options.iter().map(|(key, value)| (format!("consumer {}", key.value), value.clone())));
     all.push(("consumer members".to_owned(), profile.consumer.members.to_string()));
     all.push(("consumer commit".to_owned(), profile.consumer.commit.word().to_owned()));

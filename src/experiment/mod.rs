@@ -148,6 +148,12 @@ pub struct ProducerSpec {
     pub options: Options,
     /// What happens to a message that the client's full queue refuses.
     pub on_queue_full: OnQueueFull,
+    /// What happens after a fatal error of the client.
+    pub on_fatal: OnFatal,
+    /// Messages of each partition that a transaction holds; none without transactions.
+    pub transaction_messages: Option<u32>,
+    /// Number of keys that each partition's messages take in turn; none for messages without a key.
+    pub keys: Option<u64>,
 }
 
 /// What happens to a message that the client's full queue refuses.
@@ -158,6 +164,17 @@ pub enum OnQueueFull {
     Drop,
     /// The producer waits for room.
     Block,
+}
+
+/// What happens after a fatal error, with which a librdkafka client refuses all messages for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFatal {
+    /// Nothing: the application goes on offering to a client that takes nothing. That is what comes of
+    /// code that never asks for the fatal error, which is most of it, and so the default.
+    Stop,
+    /// A new client goes on with the next message; what the old one held is not sent again.
+    Recreate,
 }
 
 /// What a consumer group does.

@@ -103,6 +103,7 @@ pub fn resolve(
     merged.lay_profile(&Arc::clone(&check.source), own);
 
     let topic = topic_spec(check, &merged);
+    compaction_has_keys(check, &merged);
     let producer = producer_spec(check, merged.producer);
     let consumer = consumer_spec(check, merged.consumer);
     Some(Profile {
@@ -112,6 +113,21 @@ pub fn resolve(
         producer: producer?,
         consumer: consumer?,
     })
+}
+
+/// A broker refuses messages without a key for a compacted topic.
+fn compaction_has_keys(check: &mut Check, merged: &Merged) {
+    let policy = merged.config.iter().find(|setting| setting.key == "cleanup.policy");
+    let compacted = policy.filter(|setting| setting.value.0.contains("compact"));
+    if let Some(setting) = compacted
+        && !merged.producer.iter().any(|setting| setting.key == "keys")
+    {
+        check.report(
+            Problem::new("a compacted topic refuses messages without a key")
+                .at(&setting.value.1, "every message would be refused")
+                .hint("give the producer keys, such as `producer: { keys: 100 }`"),
+        );
+    }
 }
 
 fn topic_spec(check: &mut Check, merged: &Merged) -> Option<TopicSpec> {

@@ -75,6 +75,16 @@ fn profile(profile: &Profile) -> raw::Profile {
     };
     let mut producer = options(&profile.producer.options);
     producer.push((text("on_queue_full"), Some(text(profile.producer.on_queue_full.word()))));
+    producer.push((text("on_fatal"), Some(text(profile.producer.on_fatal.word()))));
+    let counts = [
+        ("transaction_messages", profile.producer.transaction_messages.map(u64::from)),
+        ("keys", profile.producer.keys),
+    ];
+    for (name, count) in counts {
+        if let Some(count) = count {
+            producer.push((text(name), Some(text(count))));
+        }
+    }
     let mut consumer = options(&profile.consumer.options);
     consumer.push((text("members"), Some(text(profile.consumer.members))));
     consumer.push((text("commit"), Some(text(profile.consumer.commit.word()))));

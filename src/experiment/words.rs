@@ -1,6 +1,6 @@
 //! The words of the format for each enum, once: parsing, writing and listing all use these.
 
-use super::{Commit, Listener, OnQueueFull, Peers, RestartWait};
+use super::{Commit, Listener, OnFatal, OnQueueFull, Peers, RestartWait};
 
 /// An enum with one word in the experiment file for each of its values.
 pub trait Word: Copy + PartialEq + 'static {
@@ -19,6 +19,10 @@ impl Word for Commit {
 
 impl Word for OnQueueFull {
     const WORDS: &'static [(&'static str, Self)] = &[("drop", Self::Drop), ("block", Self::Block)];
+}
+
+impl Word for OnFatal {
+    const WORDS: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("recreate", Self::Recreate)];
 }
 
 impl Word for RestartWait {

@@ -14,6 +14,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::workload::leader_epoch;
+
+/// How long the end of an open transaction is waited for.
+const OPEN_LIMIT: Duration = Duration::from_secs(10);
+
 /// What is to be read.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -40,6 +45,8 @@ pub struct PartitionRead {
     pub log_start: i64,
     /// Why it did not come to the fence; none if it did.
     pub failure: Option<String>,
+    /// Under read_committed, where the log seems to end before the fence: an open transaction begins there.
+    pub open_from: Option<i64>,
 }
 
 /// A reader with its journal; each pass reads some partitions from their start.
@@ -59,39 +66,58 @@ impl Auditor {
         Ok(Self { plan, journal })
     }
 
-    /// Reads partitions from the log's start to their fences; `pass` tags what is journalled.
+    /// Reads partitions from the log's start to their fences; `pass` tags what is journalled. Under
+    /// read_committed, all passes of a partition under read_uncommitted come before.
     ///
     /// # Errors
     /// When the client can't be made, or the journal can't be written.
-    pub fn read(&mut self, partitions: &[i32], pass: u16) -> Result<BTreeMap<i32, PartitionRead>> {
-        let consumer = consumer(&self.plan.bootstrap)?;
+    pub fn read(
+        &mut self,
+        partitions: &[i32],
+        pass: u16,
+        isolation: Isolation,
+    ) -> Result<BTreeMap<i32, PartitionRead>> {
+        let consumer = consumer(&self.plan.bootstrap, isolation)?;
         let mut read = BTreeMap::new();
         let mut assignment = TopicPartitionList::new();
         for &partition in partitions {
             match watermarks(&consumer, &self.plan, partition) {
-                Ok(log_start) => {
+                Ok((log_start, _)) => {
                     assignment.add_partition_offset(&self.plan.topic, partition, Offset::Offset(log_start))?;
                     read.insert(
                         partition,
-                        PartitionRead { log_start, failure: Some("not read to the fence".to_owned()) },
+                        PartitionRead { log_start, failure: Some("not read to the fence".to_owned()), open_from: None },
                     );
                 }
                 Err(error) => {
                     let failure = Some(format!("its start is not known: {error}"));
-                    read.insert(partition, PartitionRead { log_start: 0, failure });
+                    read.insert(partition, PartitionRead { log_start: 0, failure, open_from: None });
                 }
             }
         }
         consumer.assign(&assignment)?;
         let mut open = assignment.count();
-        while open > 0 && Instant::now() < self.plan.deadline {
+        let mut deadline = self.plan.deadline;
+        while open > 0 && Instant::now() < deadline {
             match consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) => {
-                    if self.take(&message, pass)?
-                        && let Some(state) = read.get_mut(&message.partition())
-                        && state.failure.take().is_some()
-                    {
+                    let is_fence = self.take(&message, pass, isolation)?;
+                    let Some(state) = read.get_mut(&message.partition()) else { continue };
+                    state.open_from = None;
+                    if is_fence && state.failure.take().is_some() {
                         open -= 1;
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) if isolation == Isolation::ReadCommitted => {
+                    // At the last stable offset, where librdkafka sees the end.
+                    let stable = watermarks(&consumer, &self.plan, partition).ok().map(|(_, stable)| stable);
+                    let fence = self.plan.fences.get(&partition);
+                    if let Some(state) = read.get_mut(&partition).filter(|state| state.failure.is_some()) {
+                        state.open_from = stable.filter(|stable| fence.is_some_and(|fence| stable <= fence));
+                        if state.open_from.is_some() {
+                            // What the end of that transaction will show is waited for, but not for ever.
+                            deadline = deadline.min(Instant::now() + OPEN_LIMIT);
+                        }
                     }
                 }
                 Some(Err(error)) => {
@@ -107,19 +133,26 @@ impl Auditor {
                 None => {}
             }
         }
+        for (partition, state) in read.iter_mut().filter(|(_, state)| state.open_from.is_some()) {
+            // All below was read, unless the last stable offset has moved since.
+            let stable = watermarks(&consumer, &self.plan, *partition).ok().map(|(_, stable)| stable);
+            if stable == state.open_from {
+                state.failure = None;
+            }
+        }
         Ok(read)
     }
 
     /// Journals a record; true if it is the fence of its partition.
-    fn take(&mut self, message: &BorrowedMessage<'_>, pass: u16) -> Result<bool> {
+    fn take(&mut self, message: &BorrowedMessage<'_>, pass: u16, isolation: Isolation) -> Result<bool> {
         let (partition, offset) = (message.partition(), message.offset());
         let content = content(message, self.plan.run);
         self.journal.append(&Record::Audited {
             partition,
             offset,
             audit: pass,
-            isolation: Isolation::ReadUncommitted,
-            leader_epoch: None,
+            isolation,
+            leader_epoch: leader_epoch(message),
             content,
         })?;
         Ok(content == Content::Fence && self.plan.fences.get(&partition) == Some(&offset))
@@ -134,7 +167,11 @@ impl Auditor {
     }
 }
 
-fn consumer(bootstrap: &str) -> Result<BaseConsumer> {
+fn consumer(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer> {
+    let level = match isolation {
+        Isolation::ReadUncommitted => "read_uncommitted",
+        Isolation::ReadCommitted => "read_committed",
+    };
     ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
         .set("client.id", "lossproof-audit")
@@ -143,18 +180,18 @@ fn consumer(bootstrap: &str) -> Result<BaseConsumer> {
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
         .set("enable.partition.eof", "true")
-        .set("isolation.level", "read_uncommitted")
+        .set("isolation.level", level)
         .set("fetch.wait.max.ms", "50")
         .set("reconnect.backoff.max.ms", "1000")
         .create()
         .context("the audit's consumer")
 }
 
-/// First offset of a partition. After restarts brokers answer ListOffsets with errors for a while.
-fn watermarks(consumer: &BaseConsumer, plan: &Plan, partition: i32) -> Result<i64, KafkaError> {
+/// First offset of a partition, and its end: under read_committed the last stable offset. After restarts brokers answer ListOffsets with errors for a while.
+fn watermarks(consumer: &BaseConsumer, plan: &Plan, partition: i32) -> Result<(i64, i64), KafkaError> {
     loop {
         match consumer.fetch_watermarks(&plan.topic, partition, Duration::from_secs(5)) {
-            Ok((low, _)) => return Ok(low),
+            Ok(bounds) => return Ok(bounds),
             Err(error) if Instant::now() >= plan.deadline => return Err(error),
             Err(error) => {
                 tracing::debug!("watermarks of {} {partition}: {error}", plan.topic);
@@ -164,7 +201,8 @@ fn watermarks(consumer: &BaseConsumer, plan: &Plan, partition: i32) -> Result<i6
     }
 }
 
-fn content(message: &BorrowedMessage<'_>, run: u64) -> Content {
+/// What a record is.
+pub fn content(message: &BorrowedMessage<'_>, run: u64) -> Content {
     let fence = message.headers().is_some_and(|headers| headers.iter().any(|header| header.key == FENCE_HEADER));
     if fence {
         return Content::Fence;

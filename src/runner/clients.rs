@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::experiment::Stage;
 use super::recorder::Recorder;
+use super::topics;
 use crate::experiment::Options;
-use crate::workload::{Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing};
+use crate::workload::{Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing, Transactions};
 
 /// All clients, by profile in the experiment's order. They die when this is dropped.
 pub struct Clients {
@@ -91,6 +92,13 @@ impl Clients {
                 rate_per_s: stage.experiment.workload.rate_per_s,
                 payload_bytes: stage.experiment.workload.payload_bytes,
                 on_queue_full: profile.producer.on_queue_full,
+                on_fatal: profile.producer.on_fatal,
+                keys: profile.producer.keys,
+                transactions: profile.producer.transaction_messages.map(|messages| Transactions {
+                    ids: topics::transactional_ids(stage.experiment, profile, stage.run),
+                    messages,
+                }),
+                witness: None,
             });
             let producer = spawn(spec(stage, &profile.name, 0, &profile.producer.options, behaviour)).await?;
             profiles.push(ProfileClients { name: profile.name.clone(), producer, members });
@@ -214,7 +222,7 @@ fn spec(stage: &Stage<'_>, profile: &str, member: u16, options: &Options, behavi
         id: ClientId { profile: profile.to_owned(), role, member, incarnation: 0 },
         run: stage.run,
         bootstrap: stage.cluster.client_bootstrap(),
-        topic: super::topics::topic_name(&stage.experiment.name, profile),
+        topic: topics::topic_name(&stage.experiment.name, profile),
         options: options.iter().map(|(name, value)| (name.value.clone(), value.clone())).collect(),
         journal_dir: stage.run_dir.join("journal"),
         behaviour,

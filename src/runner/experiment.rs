@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lossproof_ledger::event::{EventKind, Phase};
+use lossproof_ledger::event::{CommittedRead, EventKind, Phase};
+use lossproof_ledger::record::Isolation;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
 use super::recorder::Recorder;
 use super::schedule::{self, Active};
-use super::{audit, fence, observe, position, topics};
+use super::tail::TailReader;
+use super::{audit, fence, observe, position, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{settled, with_any};
 use crate::experiment::{Experiment, Profile};
@@ -24,6 +26,10 @@ const TOPIC_LIMIT: Duration = Duration::from_secs(30);
 const FENCE_LIMIT: Duration = Duration::from_secs(30);
 /// How long consumers may take to come from where they are to the fence.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
+/// How long a coordinator may take to end a transaction.
+const TRANSACTION_LIMIT: Duration = Duration::from_secs(30);
+/// How long a tail reader may take to come to the fence.
+const TAIL_LIMIT: Duration = Duration::from_secs(20);
 const AUDIT_LIMIT: Duration = Duration::from_secs(60);
 /// How often the audit of a partition is tried when its leader changed meanwhile.
 const AUDIT_PASSES: u16 = 3;
@@ -82,6 +88,7 @@ impl Stage<'_> {
         ];
         let _watching = AbortOnDrop(observers);
 
+        let tails = self.tails()?;
         let groups = topics::group_ids(self.experiment, self.run);
         let clients = Clients::start(self, &groups).await?;
         clients.ready(CLIENT_START_LIMIT).await?;
@@ -100,13 +107,70 @@ impl Stage<'_> {
 
         self.phase(Phase::Drain, None)?;
         clients.end_producers().await?;
+        self.end_transactions().await?;
         let fences = self.fences().await?;
         clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
         let at_fence = clients.end_consumers().await?;
         self.positions(&groups, &fences, at_fence).await?;
 
         self.phase(Phase::Audit, None)?;
+        self.tailed(tails, &fences).await?;
         self.audit(&fences).await
+    }
+
+    /// Starts to follow the topics whose records may be gone before the audit.
+    fn tails(&self) -> Result<Vec<Option<TailReader>>> {
+        let Experiment { profiles, cluster, workload, .. } = self.experiment;
+        let start = |profile: &Profile| {
+            TailReader::start(tail::Plan {
+                bootstrap: self.cluster.harness_bootstrap(),
+                run: self.run,
+                profile: profile.name.clone(),
+                topic: self.topic(profile),
+                partitions: profile.topic.partitions,
+                journals: self.run_dir.join("journal"),
+            })
+        };
+        let needed = |profile: &&Profile| tail::is_needed(profile, cluster, workload.max);
+        profiles.iter().map(|profile| Some(profile).filter(needed).map(start).transpose()).collect()
+    }
+
+    async fn tailed(&self, tails: Vec<Option<TailReader>>, fences: &[BTreeMap<i32, i64>]) -> Result<()> {
+        for ((profile, tail), fences) in self.experiment.profiles.iter().zip(tails).zip(fences) {
+            let Some(tail) = tail else { continue };
+            let fences = fences.clone();
+            let compacted = tail::is_compacted(profile, &self.experiment.cluster);
+            let keys = profile.producer.keys.filter(|_| compacted);
+            let partitions = tokio::task::spawn_blocking(move || tail.finish(&fences, TAIL_LIMIT)).await??;
+            for (partition, tail::PartitionTail { position, reset }) in partitions {
+                let profile = profile.name.clone();
+                self.recorder.emit(EventKind::PartitionTailed {
+                    profile,
+                    partition,
+                    from: 0,
+                    position,
+                    reset,
+                    keys,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what transactional producers left open, so that nothing lands any more and nothing is hidden.
+    async fn end_transactions(&self) -> Result<()> {
+        let transactional = self.experiment.profiles.iter().filter(|p| p.producer.transaction_messages.is_some());
+        let ids = transactional.flat_map(|profile| topics::transactional_ids(self.experiment, profile, self.run));
+        let ends = ids.map(|id| {
+            let bootstrap = self.cluster.harness_bootstrap();
+            tokio::task::spawn_blocking(move || transactions::end(&bootstrap, &id, TRANSACTION_LIMIT))
+        });
+        for ended in futures_util::future::join_all(ends).await {
+            if let Err(error) = ended? {
+                self.recorder.emit(EventKind::Warning { text: format!("{error:#}") })?;
+            }
+        }
+        Ok(())
     }
 
     /// Freezes each topic and writes its fences, by profile and partition.
@@ -189,21 +253,29 @@ impl Stage<'_> {
         let mut auditor = audit::Auditor::new(plan)?;
         let mut open: Vec<i32> = fences.keys().copied().collect();
         for partition in (0..profile.topic.partitions).filter(|partition| !fences.contains_key(partition)) {
-            self.audited(profile, partition, 0, 0, Some("no fence could be written".to_owned()))?;
+            self.audited(profile, partition, 0, 0, Some("no fence could be written".to_owned()), None)?;
         }
         for pass in 0..AUDIT_PASSES {
             let before = self.leader_epochs(profile).await?;
             let partitions = open.clone();
-            let read;
-            (auditor, read) = tokio::task::spawn_blocking(move || {
-                let read = auditor.read(&partitions, pass);
-                (auditor, read)
+            let transactional = profile.producer.transaction_messages.is_some();
+            let (read, committed);
+            (auditor, read, committed) = tokio::task::spawn_blocking(move || {
+                let read = auditor.read(&partitions, pass, Isolation::ReadUncommitted);
+                let committed = transactional.then(|| auditor.read(&partitions, pass, Isolation::ReadCommitted));
+                (auditor, read, committed.transpose())
             })
             .await?;
+            let committed = committed?;
             let after = self.leader_epochs(profile).await?;
             let last = pass + 1 == AUDIT_PASSES;
             let mut again = Vec::new();
             for (partition, result) in read? {
+                let second = committed.as_ref().map(|committed| committed.get(&partition));
+                let committed = second.map(|second| CommittedRead {
+                    complete: second.is_some_and(|second| second.failure.is_none()),
+                    open_from: second.and_then(|second| second.open_from),
+                });
                 let moved = before.get(&partition) != after.get(&partition);
                 let why = result.failure.or_else(|| {
                     moved.then(|| {
@@ -214,10 +286,10 @@ impl Stage<'_> {
                         )
                     })
                 });
-                if why.is_some() && !last {
+                if (why.is_some() || committed.is_some_and(|committed| !committed.complete)) && !last {
                     again.push(partition);
                 } else {
-                    self.audited(profile, partition, result.log_start, pass, why)?;
+                    self.audited(profile, partition, result.log_start, pass, why, committed)?;
                 }
             }
             open = again;
@@ -235,6 +307,7 @@ impl Stage<'_> {
         log_start: i64,
         attempt: u16,
         why: Option<String>,
+        committed: Option<CommittedRead>,
     ) -> Result<()> {
         self.recorder.emit(EventKind::PartitionAudited {
             profile: profile.name.clone(),
@@ -243,6 +316,7 @@ impl Stage<'_> {
             log_start,
             attempt,
             why,
+            committed,
         })
     }
 

@@ -24,8 +24,10 @@ pub async fn write(bootstrap: &str, topic: &str, partitions: i32, limit: Duratio
         .create()
         .context("the fence's producer")?;
     let fences = (0..partitions).map(|partition| {
-        let record: FutureRecord<'_, (), [u8]> = FutureRecord::to(topic)
+        let record: FutureRecord<'_, str, [u8]> = FutureRecord::to(topic)
             .partition(partition)
+            // A compacted topic takes nothing without one.
+            .key("fence")
             .headers(OwnedHeaders::new().insert(Header { key: FENCE_HEADER, value: None::<&[u8]> }))
             .payload(b"fence");
         let sent = producer.send(record, limit);

@@ -11,7 +11,9 @@ pub mod recorder;
 mod run_dir;
 mod schedule;
 pub mod stop;
+mod tail;
 mod topics;
+mod transactions;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

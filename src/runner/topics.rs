@@ -10,8 +10,8 @@ use crate::cluster::readiness::{only_internal_topics, with_any};
 use crate::cluster::wire::NewTopic;
 use crate::experiment::{Experiment, Profile};
 
-/// Partitions of `__consumer_offsets`, as the compose file sets them.
-const OFFSETS_PARTITIONS: i32 = 6;
+/// Partitions of `__consumer_offsets` and of `__transaction_state`, as the compose file sets them.
+const COORDINATING_PARTITIONS: i32 = 6;
 
 const GONE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -74,38 +74,59 @@ pub async fn delete(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
     Ok(only_internal_topics(&cluster.harness(), GONE_LIMIT).await?)
 }
 
-/// A group id for each profile, all with the same coordinator: their hashes fall on the same partition
-/// of `__consumer_offsets` (`Utils.abs(groupId.hashCode) % partitions` in Kafka's GroupCoordinator).
+/// A group id for each profile, all with the same coordinator.
 #[must_use]
 pub fn group_ids(experiment: &Experiment, run: u64) -> Vec<String> {
     let mut wanted = None;
-    experiment
-        .profiles
-        .iter()
-        .map(|profile| {
-            let base = format!("{}-{}-{run:x}", experiment.name, profile.name);
-            let mut tries = (0u32..).map(|n| format!("{base}-{n}"));
-            let chosen = tries.find(|name| wanted.is_none_or(|slot| slot == offsets_partition(name)));
-            let chosen = chosen.unwrap_or(base);
-            wanted.get_or_insert(offsets_partition(&chosen));
-            chosen
+    let profiles = experiment.profiles.iter();
+    profiles.map(|profile| coordinated(&format!("{}-{}-{run:x}", experiment.name, profile.name), &mut wanted)).collect()
+}
+
+/// The transactional ids of a profile's streams, one a partition. Those of one partition have the same
+/// coordinator in all profiles.
+#[must_use]
+pub fn transactional_ids(experiment: &Experiment, profile: &Profile, run: u64) -> Vec<String> {
+    (0..profile.topic.partitions)
+        .map(|partition| {
+            let slot = hash(&format!("{}-{run:x}-p{partition}", experiment.name)) % COORDINATING_PARTITIONS;
+            let base = format!("{}-{}-{run:x}-p{partition}", experiment.name, profile.name);
+            coordinated(&base, &mut Some(slot))
         })
         .collect()
 }
 
-fn offsets_partition(group: &str) -> i32 {
-    let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    (hash & i32::MAX) % OFFSETS_PARTITIONS
+/// An id whose hash falls on the wanted partition of the coordinators' topic; the first one decides which.
+/// (`Utils.abs(id.hashCode) % partitions` in Kafka's GroupCoordinator and TransactionStateManager.)
+fn coordinated(base: &str, wanted: &mut Option<i32>) -> String {
+    let mut tries = (0u32..).map(|n| format!("{base}-{n}"));
+    let slot = |id: &str| hash(id) % COORDINATING_PARTITIONS;
+    let chosen = tries.find(|id| wanted.is_none_or(|wanted| wanted == slot(id))).unwrap_or_else(|| base.to_owned());
+    wanted.get_or_insert(slot(&chosen));
+    chosen
+}
+
+/// Java's `hashCode` of a string, made positive as Kafka does.
+fn hash(id: &str) -> i32 {
+    let hash = id.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    hash & i32::MAX
 }
 
 #[cfg(test)]
 mod tests {
-    use super::offsets_partition;
+    use super::{coordinated, hash};
 
     #[test]
-    fn groups_are_hashed_as_java_does() {
+    fn ids_are_hashed_as_java_does() {
         // hashCode() by a JVM: 629866497, and -318356561 for the second.
-        assert_eq!(offsets_partition("lossproof"), 629_866_497 % 6);
-        assert_eq!(offsets_partition("leader-partition-baseline-0"), (-318_356_561 & i32::MAX) % 6);
+        assert_eq!(hash("lossproof"), 629_866_497);
+        assert_eq!(hash("leader-partition-baseline-0"), -318_356_561 & i32::MAX);
+    }
+
+    #[test]
+    fn ids_share_a_coordinator() {
+        let mut wanted = None;
+        let ids: Vec<String> = ["a", "b", "c", "d"].iter().map(|base| coordinated(base, &mut wanted)).collect();
+        assert!(ids.iter().all(|id| hash(id) % 6 == wanted.unwrap()), "{ids:?}");
+        assert_eq!(ids[0], "a-0");
     }
 }

@@ -6,9 +6,10 @@ use std::thread::Thread;
 
 use rdkafka::ClientConfig;
 use rdkafka::bindings::{
-    rd_kafka_conf_dump, rd_kafka_conf_dump_free, rd_kafka_message_status, rd_kafka_msg_status_t,
-    rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy, rd_kafka_queue_get_main, rd_kafka_queue_length,
-    rd_kafka_queue_t, rd_kafka_t, rd_kafka_topic_conf_destroy, rd_kafka_topic_conf_dump, rd_kafka_topic_conf_new,
+    rd_kafka_conf_dump, rd_kafka_conf_dump_free, rd_kafka_message_broker_id, rd_kafka_message_leader_epoch,
+    rd_kafka_message_status, rd_kafka_msg_status_t, rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy,
+    rd_kafka_queue_get_main, rd_kafka_queue_length, rd_kafka_queue_t, rd_kafka_t, rd_kafka_topic_conf_destroy,
+    rd_kafka_topic_conf_dump, rd_kafka_topic_conf_new,
 };
 use rdkafka::client::{Client, ClientContext};
 use rdkafka::error::KafkaResult;
@@ -33,6 +34,22 @@ pub(super) fn persistence(message: &BorrowedMessage<'_>) -> Persistence {
         rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED => Persistence::Possibly,
         rd_kafka_msg_status_t::RD_KAFKA_MSG_STATUS_PERSISTED => Persistence::Persisted,
     }
+}
+
+/// The broker whose answer a delivery report conveys, or that a message came from; none if there was no
+/// answer.
+pub(super) fn broker_id(message: &BorrowedMessage<'_>) -> Option<i32> {
+    // SAFETY: the message is borrowed from the event that owns it; the call reads it.
+    let id = unsafe { rd_kafka_message_broker_id(message.ptr()) };
+    (id >= 0).then_some(id)
+}
+
+/// The leader epoch under which a record that was read had been appended; none if its batch does not
+/// say.
+pub fn leader_epoch(message: &BorrowedMessage<'_>) -> Option<i32> {
+    // SAFETY: the message is borrowed from the event that owns it; the call reads it.
+    let epoch = unsafe { rd_kafka_message_leader_epoch(message.ptr()) };
+    (epoch >= 0).then_some(epoch)
 }
 
 /// Names of all options that librdkafka lists: global and topic ones, without aliases.

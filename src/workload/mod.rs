@@ -22,7 +22,9 @@ mod spawner;
 pub mod spec;
 pub mod status;
 
+pub use librdkafka::leader_epoch;
 pub use options::{OptionProblem, check_options};
 pub use process::{ClientProcess, Ended};
-pub use spec::{Behaviour, ClientSpec, Consuming, Producing};
+pub use producer::WITNESS_BYTES;
+pub use spec::{Behaviour, ClientSpec, Consuming, Producing, Transactions};
 pub use status::ClientStatus;

@@ -33,7 +33,7 @@ pub struct OptionProblem {
 /// Whose options.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
-    Producer,
+    Producer { transactional: bool },
     Consumer { commit: Commit, members: u16 },
 }
 
@@ -42,7 +42,8 @@ enum Part {
 /// # Errors
 /// Everything that is wrong with them, in the order of the file within the producer, then the consumer.
 pub fn check_options(profile: &Profile) -> Result<(), Vec<OptionProblem>> {
-    let mut problems = check(&profile.producer.options, Part::Producer);
+    let transactional = profile.producer.transaction_messages.is_some();
+    let mut problems = check(&profile.producer.options, Part::Producer { transactional });
     problems.extend(check(
         &profile.consumer.options,
         Part::Consumer { commit: profile.consumer.commit, members: profile.consumer.members },
@@ -76,12 +77,13 @@ fn refused_by_us(name: &str, value: &str, part: Part) -> Option<Finding> {
         (test, _) if test.starts_with("test.mock.") => {
             finding("a mock cluster proves nothing", "remove it; the experiment runs on real brokers")
         }
-        ("delivery.report.only.error" | "dr_cb" | "dr_msg_cb", Part::Producer) => {
+        ("delivery.report.only.error" | "dr_cb" | "dr_msg_cb", Part::Producer { .. }) => {
             finding("every delivery report is needed to account for every message", "remove it")
         }
-        ("transactional.id", Part::Producer) => {
-            finding("this version runs no transactions", "remove it, or use enable.idempotence")
-        }
+        ("transactional.id", _) => finding(
+            "each stream of a run has its own",
+            "remove it; `transaction_messages` makes a producer transactional",
+        ),
         ("group.id", Part::Consumer { .. }) => finding(
             "each run has a group of its own, so that no earlier run's commits count",
             "remove it; lossproof sets it",
@@ -189,7 +191,7 @@ fn check_together(options: &Options, part: Part) -> Vec<OptionProblem> {
                     });
                 let (at, name) = named.map_or((&first.at, ""), |(name, _)| (&name.at, &name.value));
                 let (this, other) = match part {
-                    Part::Producer => ("producer", "consumer"),
+                    Part::Producer { .. } => ("producer", "consumer"),
                     Part::Consumer { .. } => ("consumer", "producer"),
                 };
                 OptionProblem {
@@ -217,12 +219,17 @@ fn warnings(options: &[(&str, &str)], part: Part) -> Result<Vec<String>, String>
     let heard = Arc::new(Mutex::new(BTreeSet::new()));
     let ear = Ear(Arc::clone(&heard));
     let created = match part {
-        Part::Producer => create(&config, ear).map(|client: BaseProducer<Ear>| {
-            // The log waits in the client's queue; it is there when the client is.
-            for _ in 0..LOG_LINES_MAX {
-                client.poll(Duration::ZERO);
+        Part::Producer { transactional } => {
+            if transactional {
+                config.set("transactional.id", "lossproof-check");
             }
-        }),
+            create(&config, ear).map(|client: BaseProducer<Ear>| {
+                // The log waits in the client's queue; it is there when the client is.
+                for _ in 0..LOG_LINES_MAX {
+                    client.poll(Duration::ZERO);
+                }
+            })
+        }
         Part::Consumer { commit, .. } => {
             config.set("group.id", "lossproof-check");
             set_commit(&mut config, commit);
@@ -278,6 +285,8 @@ mod tests {
     use crate::experiment::Located;
     use test_case::test_case;
 
+    const PLAIN: Part = Part::Producer { transactional: false };
+    const IN_TRANSACTIONS: Part = Part::Producer { transactional: true };
     const AUTO: Part = Part::Consumer { commit: Commit::Auto, members: 2 };
     const AFTER: Part = Part::Consumer { commit: Commit::AfterSync, members: 1 };
 
@@ -300,10 +309,11 @@ mod tests {
             .collect()
     }
 
-    #[test_case(Part::Producer, &[("acks", "1"), ("retries", "0")])]
-    #[test_case(Part::Producer, &[("acks", "all"), ("enable.idempotence", "true"), ("delivery.timeout.ms", "120000"), ("socket.timeout.ms", "10000")])]
-    #[test_case(Part::Producer, &[("api.version.request", "true")]; "deprecated and common")]
-    #[test_case(Part::Producer, &[])]
+    #[test_case(PLAIN, &[("acks", "1"), ("retries", "0")])]
+    #[test_case(PLAIN, &[("acks", "all"), ("enable.idempotence", "true"), ("delivery.timeout.ms", "120000"), ("socket.timeout.ms", "10000")])]
+    #[test_case(PLAIN, &[("api.version.request", "true")]; "deprecated and common")]
+    #[test_case(PLAIN, &[])]
+    #[test_case(IN_TRANSACTIONS, &[("acks", "all"), ("transaction.timeout.ms", "30000")])]
     #[test_case(AUTO, &[("auto.offset.reset", "earliest"), ("auto.commit.interval.ms", "200"), ("enable.auto.commit", "true")])]
     #[test_case(AFTER, &[("auto.offset.reset", "error"), ("isolation.level", "read_committed"), ("enable.auto.commit", "false"), ("group.instance.id", "a")])]
     fn sound(part: Part, pairs: &[(&str, &str)]) {
@@ -312,20 +322,22 @@ mod tests {
 
     #[test]
     fn unsound() {
-        let cases: [(Part, &[(&str, &str)]); 19] = [
-            (Part::Producer, &[("ackz", "1")]),
-            (Part::Producer, &[("linger.m", "1"), ("batch.sise", "7")]),
-            (Part::Producer, &[("key.serializer", "org.apache.kafka.StringSerializer")]),
-            (Part::Producer, &[("acks", "2000")]),
-            (Part::Producer, &[("compression.type", "brotli")]),
-            (Part::Producer, &[("retries", "many")]),
-            (Part::Producer, &[("linger.ms", "5"), ("enable.idempotence", "true"), ("acks", "1")]),
-            (Part::Producer, &[("enable.idempotence", "true"), ("max.in.flight", "6")]),
-            (Part::Producer, &[("acks", "1"), ("group.id", "g")]),
-            (Part::Producer, &[("max.partition.fetch.bytes", "100000")]),
-            (Part::Producer, &[("bootstrap.servers", "localhost:9092")]),
-            (Part::Producer, &[("delivery.report.only.error", "true")]),
-            (Part::Producer, &[("transactional.id", "t")]),
+        let cases: [(Part, &[(&str, &str)]); 21] = [
+            (PLAIN, &[("ackz", "1")]),
+            (PLAIN, &[("linger.m", "1"), ("batch.sise", "7")]),
+            (PLAIN, &[("key.serializer", "org.apache.kafka.StringSerializer")]),
+            (PLAIN, &[("acks", "2000")]),
+            (PLAIN, &[("compression.type", "brotli")]),
+            (PLAIN, &[("retries", "many")]),
+            (PLAIN, &[("linger.ms", "5"), ("enable.idempotence", "true"), ("acks", "1")]),
+            (PLAIN, &[("enable.idempotence", "true"), ("max.in.flight", "6")]),
+            (PLAIN, &[("acks", "1"), ("group.id", "g")]),
+            (PLAIN, &[("max.partition.fetch.bytes", "100000")]),
+            (PLAIN, &[("bootstrap.servers", "localhost:9092")]),
+            (PLAIN, &[("delivery.report.only.error", "true")]),
+            (PLAIN, &[("transactional.id", "t")]),
+            (IN_TRANSACTIONS, &[("acks", "1")]),
+            (IN_TRANSACTIONS, &[("transaction.timeout.ms", "10000"), ("message.timeout.ms", "20000")]),
             (AUTO, &[("enable.auto.commit", "false")]),
             (AUTO, &[("enable.auto.offset.store", "false")]),
             (AFTER, &[("enable.auto.commit", "true")]),

@@ -8,7 +8,7 @@ use lossproof_ledger::journal::EXTENSION;
 use rdkafka::error::KafkaResult;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Commit, OnQueueFull};
+use crate::experiment::{Commit, OnFatal, OnQueueFull};
 
 use super::config;
 
@@ -55,6 +55,26 @@ pub struct Producing {
     pub payload_bytes: usize,
     /// What becomes of a message that the client's full queue refuses.
     pub on_queue_full: OnQueueFull,
+    /// What becomes of the stream after a fatal error of its client.
+    pub on_fatal: OnFatal,
+    /// Number of keys that each stream's messages take in turn: the key of a sequence is the decimal
+    /// number `sequence % keys`. None: no keys.
+    pub keys: Option<u64>,
+    /// None: no transactions.
+    pub transactions: Option<Transactions>,
+    /// A FIFO to which every acknowledgement is told once more, after its entry is in the journal
+    /// ([`WITNESS_BYTES`](super::WITNESS_BYTES) each). For tests of the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<PathBuf>,
+}
+
+/// How a producer's streams use transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transactions {
+    /// `transactional.id` of each partition's client, the same in all its incarnations.
+    pub ids: Vec<String>,
+    /// Messages after which a transaction is committed; it is earlier when it gets old.
+    pub messages: u32,
 }
 
 /// How a consumer reads.

@@ -226,6 +226,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
                     log_start: 0,
                     attempt: 0,
                     why: None,
+                    committed: None,
                 },
             ),
         ]);

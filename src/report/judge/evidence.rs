@@ -117,7 +117,7 @@ impl Journals {
         };
 
         let mut log = LogPass::new(&facts).map_err(contradiction)?;
-        for journal in self.of(profile).filter(|j| j.header.source == Source::Audit) {
+        for journal in self.of(profile).filter(|j| matches!(j.header.source, Source::Audit | Source::Tail)) {
             for record in JournalReader::open(&journal.path)? {
                 log.record(&record?).map_err(contradiction)?;
             }
@@ -188,23 +188,27 @@ impl Journals {
     ) -> Result<Vec<Partition>, JudgeError> {
         let mut numbers: BTreeSet<i32> = streams.iter().map(|stream| stream.id.partition).collect();
         numbers.extend(0..topic.map_or(0, |topic| topic.partitions));
-        let whole = self.audit_is_whole(profile)?;
+        let whole = self.is_whole(profile, Source::Audit)?;
+        let followed = self.is_whole(profile, Source::Tail)?;
+        let tail_of = |partition: i32| topic.filter(|_| followed)?.tails.get(&partition).copied();
         Ok(numbers
             .into_iter()
             .map(|partition| Partition {
                 partition,
-                audit: topic
-                    .and_then(|topic| topic.audits.get(&partition))
-                    .map(|audit| Audit { complete: audit.complete && whole, ..*audit }),
+                audit: topic.and_then(|topic| topic.audits.get(&partition)).map(|audit| Audit {
+                    complete: audit.complete && whole,
+                    tail: tail_of(partition),
+                    ..*audit
+                }),
                 position: topic.and_then(|topic| topic.positions.get(&partition)).copied(),
             })
             .collect())
     }
 
-    /// Whether all that the audit read is still there.
-    fn audit_is_whole(&self, profile: &str) -> Result<bool, JudgeError> {
-        let mut audits = self.of(profile).filter(|j| j.header.source == Source::Audit);
-        match (audits.next(), audits.next()) {
+    /// Whether all that a reader of the whole log read is still there.
+    fn is_whole(&self, profile: &str, source: Source) -> Result<bool, JudgeError> {
+        let mut journals = self.of(profile).filter(|j| j.header.source == source);
+        match (journals.next(), journals.next()) {
             (Some(journal), None) => {
                 let tail = JournalReader::open(&journal.path)?.finish()?;
                 Ok(tail.is_undamaged())
@@ -223,7 +227,7 @@ impl Journals {
             .flat_map(|client| journals_of(&client.id, partitions));
         let found = self
             .of(profile)
-            .filter(|journal| journal.header.source != Source::Audit)
+            .filter(|journal| matches!(journal.header.source, Source::Producer { .. } | Source::Consumer { .. }))
             .map(|journal| journal.header.file_name());
         announced.chain(found).collect()
     }

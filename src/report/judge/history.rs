@@ -4,8 +4,8 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use lossproof_ledger::clock::Stamp;
-use lossproof_ledger::event::{ClientId, Event, EventKind, Phase, Proof, Role};
-use lossproof_ledger::reconcile::{Audit, Position};
+use lossproof_ledger::event::{ClientId, CommittedRead, Event, EventKind, Phase, Proof, Role};
+use lossproof_ledger::reconcile::{Audit, CommittedPass, Position, Tail};
 
 use super::JudgeError;
 
@@ -45,6 +45,8 @@ pub(super) struct Topic {
     pub(super) name: String,
     pub(super) partitions: i32,
     pub(super) audits: IndexMap<i32, Audit>,
+    /// Of partitions that were followed without a gap.
+    pub(super) tails: IndexMap<i32, Tail>,
     pub(super) positions: IndexMap<i32, Position>,
 }
 
@@ -175,7 +177,13 @@ impl History {
                 }
             }
             EventKind::TopicCreated { profile, topic, partitions } => {
-                let topic = Topic { name: topic, partitions, audits: IndexMap::new(), positions: IndexMap::new() };
+                let topic = Topic {
+                    name: topic,
+                    partitions,
+                    audits: IndexMap::new(),
+                    tails: IndexMap::new(),
+                    positions: IndexMap::new(),
+                };
                 self.topics.insert(profile, topic);
             }
             EventKind::ClientStarted { client, .. } => {
@@ -214,8 +222,10 @@ impl History {
                     topic.positions.insert(partition, Position { offset, source });
                 }
             }
-            EventKind::PartitionAudited { profile, partition, complete, log_start, attempt, why } => {
-                let audit = Audit { attempt, complete, log_start, committed: None, tail: None };
+            EventKind::PartitionAudited { profile, partition, complete, log_start, attempt, why, committed } => {
+                let committed =
+                    committed.map(|CommittedRead { complete, open_from }| CommittedPass { complete, open_from });
+                let audit = Audit { attempt, complete, log_start, committed, tail: None };
                 if let Some(topic) = self.topics.get_mut(&profile) {
                     topic.audits.insert(partition, audit);
                 }
@@ -224,6 +234,17 @@ impl History {
                 {
                     self.warnings
                         .push(format!("partition {partition} of {profile} could not be read to its end: {why}"));
+                }
+            }
+            EventKind::PartitionTailed { profile, partition, from, position, reset, keys } => {
+                let tail = Tail { from, position, keys };
+                match (reset, self.topics.get_mut(&profile)) {
+                    (None, Some(topic)) => drop(topic.tails.insert(partition, tail)),
+                    (Some(why), _) => self.warnings.push(format!(
+                        "the log of partition {partition} of {profile} could not be followed beyond offset {position}: \
+                         {why}"
+                    )),
+                    (None, None) => {}
                 }
             }
             EventKind::HostLoad { busy } => self.host_busy.push(busy),

@@ -138,6 +138,7 @@ impl Narrator {
             | EventKind::FenceWritten { .. }
             | EventKind::GroupPosition { .. }
             | EventKind::PartitionAudited { .. }
+            | EventKind::PartitionTailed { .. }
             | EventKind::HostLoad { .. }
             | EventKind::RunEnded => return None,
         };

@@ -150,6 +150,7 @@ fn plain_output_tells_the_run_line_by_line() {
                 log_start: 0,
                 attempt: 2,
                 why: Some("the fence was not written before the deadline".to_owned()),
+                committed: None,
             },
         ),
         (60_100, EventKind::Warning { text: "this host was 98 % busy".to_owned() }),

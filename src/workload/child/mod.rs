@@ -31,6 +31,14 @@ pub enum ChildError {
         /// Why.
         source: std::io::Error,
     },
+    /// The second witness of acknowledgements can't be heard.
+    #[error("cannot open the pipe {} for acknowledgements", path.display())]
+    Witness {
+        /// The pipe.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The specification makes no sense.
     #[error("bad client specification: {0}")]
     Spec(String),

@@ -7,7 +7,7 @@ use lossproof_ledger::category::Told;
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::event::Progress;
 use lossproof_ledger::journal::{JournalError, JournalReader, JournalWriter, Stream};
-use lossproof_ledger::record::Record;
+use lossproof_ledger::record::{Record, TxnOutcome};
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
@@ -16,8 +16,9 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::classify;
+use super::witness::Witness;
 use crate::workload::child;
-use crate::workload::librdkafka::persistence;
+use crate::workload::librdkafka::{broker_id, persistence};
 
 /// Counts of the whole process.
 #[derive(Default)]
@@ -39,13 +40,40 @@ impl Counts {
     }
 }
 
+/// What a delivery report without error is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The message is in the log.
+    Acknowledged,
+    /// acks=0: nothing.
+    Unacknowledged,
+    /// The message is in the log, and counts once its transaction is committed.
+    Transactional,
+}
+
+/// What was learnt of a sequence.
+pub(super) struct Answer {
+    told: Told,
+    offset: Option<i64>,
+    error: Option<RDKafkaErrorCode>,
+    broker: Option<i32>,
+    in_txn: bool,
+}
+
+impl Answer {
+    /// Known without a delivery report: the client never took the message, or will say no more of it.
+    pub(super) const fn own(told: Told, error: Option<RDKafkaErrorCode>) -> Self {
+        Self { told, offset: None, error, broker: None, in_txn: false }
+    }
+}
+
 /// The record of one stream. The stream's thread offers and, while it serves librdkafka's queue, is
 /// told; the mutex is there because rdkafka's contexts are shared, and is never contended.
 pub(super) struct Book {
     journal: Mutex<JournalWriter>,
     stream: Stream,
-    /// acks=0.
-    unacknowledged: bool,
+    mode: Mode,
+    witness: Option<Arc<Witness>>,
     counts: Arc<Counts>,
     /// Records that were told, one for each sequence.
     told: AtomicU64,
@@ -57,11 +85,18 @@ pub(super) struct Book {
 }
 
 impl Book {
-    pub(super) fn new(journal: JournalWriter, stream: Stream, unacknowledged: bool, counts: Arc<Counts>) -> Self {
+    pub(super) fn new(
+        journal: JournalWriter,
+        stream: Stream,
+        mode: Mode,
+        witness: Option<Arc<Witness>>,
+        counts: Arc<Counts>,
+    ) -> Self {
         Self {
             journal: Mutex::new(journal),
             stream,
-            unacknowledged,
+            mode,
+            witness,
             counts,
             told: AtomicU64::new(0),
             ready: AtomicBool::new(false),
@@ -85,7 +120,8 @@ impl Book {
     }
 
     /// What became of a sequence.
-    pub(super) fn tell(&self, sequence: u64, told: Told, offset: Option<i64>, error: Option<RDKafkaErrorCode>) {
+    pub(super) fn tell(&self, sequence: u64, answer: Answer) {
+        let Answer { told, offset, error, broker, in_txn } = answer;
         let at_ns = match self.served_ns.load(Ordering::Relaxed) {
             0 => boottime_ns(),
             served_ns => served_ns,
@@ -97,8 +133,8 @@ impl Book {
             told,
             offset,
             error: error.map_or(0, |code| code as i32),
-            broker: None,
-            in_txn: false,
+            broker,
+            in_txn,
             at_ns,
         };
         if let Err(error) = self.journal().append(&record) {
@@ -106,12 +142,23 @@ impl Book {
             let _ = self.broken.set(error);
             return;
         }
+        if let (Some(witness), Told::Acked) = (&self.witness, told) {
+            witness.tell(self.stream.partition, sequence);
+        }
         self.told.fetch_add(1, Ordering::Relaxed);
         let success = matches!(told, Told::Acked | Told::Unconfirmed);
         let count = if success { &self.counts.acked } else { &self.counts.errors };
         count.fetch_add(1, Ordering::Release);
         if success && !self.ready.swap(true, Ordering::Relaxed) {
             self.counts.streams_ready.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// How the transaction ended to which all reports since the last one belong.
+    pub(super) fn end_transaction(&self, outcome: TxnOutcome) {
+        let record = Record::TxnEnded { partition: self.stream.partition, outcome, at_ns: boottime_ns() };
+        if let Err(error) = self.journal().append(&record) {
+            let _ = self.broken.set(error);
         }
     }
 
@@ -126,7 +173,7 @@ impl Book {
         }
         if *self.told.get_mut() != next - self.stream.first {
             for sequence in self.untold(next)? {
-                self.tell(sequence, Told::Indeterminate, None, None);
+                self.tell(sequence, Answer::own(Told::Indeterminate, None));
             }
         }
         if let Some(error) = self.broken.take() {
@@ -180,10 +227,12 @@ impl ProducerContext for Reports {
             Ok(message) => (message, None),
             Err((error, message)) => (message, Some(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))),
         };
-        let told = classify::report(self.0.unacknowledged, persistence(message), error);
+        let book = &self.0;
+        let told = classify::report(book.mode, error, || persistence(message));
         // Reports with an error, or of acks=0, name offsets that mean nothing; an implicit
         // acknowledgement has a negative one.
         let offset = (told == Told::Acked).then(|| message.offset()).filter(|offset| *offset >= 0);
-        self.0.tell(sequence as u64, told, offset, error);
+        let in_txn = book.mode == Mode::Transactional;
+        book.tell(sequence as u64, Answer { told, offset, error, broker: broker_id(message), in_txn });
     }
 }

@@ -3,17 +3,19 @@
 use lossproof_ledger::category::Told;
 use rdkafka::types::RDKafkaErrorCode;
 
+use super::book::Mode;
 use crate::workload::librdkafka::Persistence;
 
-/// Of a delivery report. `unacknowledged` is acks=0.
-pub(super) fn report(unacknowledged: bool, status: Persistence, error: Option<RDKafkaErrorCode>) -> Told {
+/// Of a delivery report; `status` is asked for only where it matters. In a transaction this counts once
+/// that is committed.
+pub(super) fn report(mode: Mode, error: Option<RDKafkaErrorCode>, status: impl Fn() -> Persistence) -> Told {
     match error {
         // With acks=0 a report only says that the bytes were handed to a socket.
-        None if unacknowledged => Told::Unconfirmed,
+        None if mode == Mode::Unacknowledged => Told::Unconfirmed,
         None => Told::Acked,
         // Not persisted, librdkafka thinks; that alone is no proof, since an appended batch whose leader
         // steps down is answered NOT_LEADER. These errors come before anything is appended.
-        Some(error) if status == Persistence::Not && is_refusal(error) => Told::Failed,
+        Some(error) if is_refusal(error) && status() == Persistence::Not => Told::Failed,
         Some(_) => Told::Indeterminate,
     }
 }
@@ -69,7 +71,8 @@ mod tests {
     #[test_case(false, Not, Some(BrokerTransportFailure) => Told::Indeterminate)]
     #[test_case(false, Not, Some(KafkaStorageError) => Told::Indeterminate)]
     fn reports(unacknowledged: bool, status: Persistence, error: Option<RDKafkaErrorCode>) -> Told {
-        report(unacknowledged, status, error)
+        let mode = if unacknowledged { Mode::Unacknowledged } else { Mode::Acknowledged };
+        report(mode, error, || status)
     }
 
     #[test_case(MessageSizeTooLarge => Told::Failed)]

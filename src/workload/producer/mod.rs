@@ -2,7 +2,10 @@
 
 mod book;
 mod classify;
+mod session;
 mod stream;
+mod transaction;
+mod witness;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,13 +15,18 @@ use std::time::Duration;
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::journal::{Header, JournalWriter, Source, Stream};
 use lossproof_ledger::payload::MIN_PAYLOAD_BYTES;
+use rdkafka::ClientConfig;
 
-use self::book::{Book, Counts};
+use self::book::{Book, Counts, Mode};
 use self::stream::StreamThread;
+use self::transaction::Transacting;
+use self::witness::Witness;
 use super::child::{Board, ChildError, Control, notices};
 use super::config;
 use super::spec::{ClientSpec, Producing};
 use super::status::ClientStatus;
+
+pub use self::witness::WITNESS_BYTES;
 
 /// Runs until the drain that `control` asks for has ended.
 pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Control>) -> Result<(), ChildError> {
@@ -29,8 +37,12 @@ pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Contro
     {
         return Err(ChildError::Spec(format!("not a workload: {producing:?}")));
     }
-    let config = config::producer(spec);
-    let unacknowledged = config.value("acks")? == "0";
+    let mode = match &producing.transactions {
+        Some(_) => Mode::Transactional,
+        None if config::producer(spec).value("acks")? == "0" => Mode::Unacknowledged,
+        None => Mode::Acknowledged,
+    };
+    let witness = producing.witness.as_deref().map(Witness::open).transpose()?.map(Arc::new);
     let counts = Arc::new(Counts::default());
     let partitions = producing.partitions;
     let (notices, queue) = notices();
@@ -54,15 +66,19 @@ pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Contro
                 source: Source::Producer { member: spec.id.member, incarnation: spec.id.incarnation, stream },
             },
         )?;
-        let book = Arc::new(Book::new(journal, stream, unacknowledged, Arc::clone(&counts)));
+        let book = Arc::new(Book::new(journal, stream, mode, witness.clone(), Arc::clone(&counts)));
+        let (config, transacting) = client_of(spec, producing, stream.partition)?;
         let stream_thread = StreamThread {
             run: spec.run,
             incarnation: spec.id.incarnation,
             topic: spec.topic.clone(),
             stream,
             payload: vec![0; producing.payload_bytes],
+            keys: producing.keys,
+            transacting,
             on_queue_full: producing.on_queue_full,
-            config: config.client().clone(),
+            on_fatal: producing.on_fatal,
+            config,
             control: Arc::clone(control),
             notices: notices.clone(),
         };
@@ -88,6 +104,23 @@ pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Contro
     }
     board.finish();
     result
+}
+
+/// The configuration of a partition's client, and what it does about transactions.
+fn client_of(
+    spec: &ClientSpec,
+    producing: &Producing,
+    partition: i32,
+) -> Result<(ClientConfig, Option<Transacting>), ChildError> {
+    let mut config = config::producer(spec);
+    let Some(transactions) = &producing.transactions else {
+        return Ok((config.client().clone(), None));
+    };
+    let id = usize::try_from(partition).ok().and_then(|at| transactions.ids.get(at));
+    let id = id.ok_or_else(|| ChildError::Spec(format!("no transactional id for partition {partition}")))?;
+    config.set("transactional.id", id);
+    let limit = Duration::from_millis(config.number("transaction.timeout.ms")?);
+    Ok((config.client().clone(), Some(Transacting::new(transactions.messages, limit))))
 }
 
 /// A stream that ends before it is asked to, by an error or a panic, ends the process: the others are
@@ -124,7 +157,7 @@ fn paces(producing: &Producing, now_ns: u64) -> Vec<Stream> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::OnQueueFull;
+    use crate::experiment::{OnFatal, OnQueueFull};
 
     #[test]
     fn partitions_take_turns_at_the_whole_rate() {
@@ -134,6 +167,10 @@ mod tests {
             rate_per_s: 2000.0,
             payload_bytes: 100,
             on_queue_full: OnQueueFull::Drop,
+            on_fatal: OnFatal::Stop,
+            keys: None,
+            transactions: None,
+            witness: None,
         };
         let due: Vec<u64> = paces(&producing, 10_000)
             .iter()

@@ -5,9 +5,9 @@
 //! latency of all that it held up.
 //!
 //! After a fatal error (`rd_kafka_fatal_error`; an idempotent producer meets it when a partition loses
-//! acknowledged messages) librdkafka refuses everything: what it held is purged and reported, and a new
-//! client goes on with the stream, at most [`RENEWALS_MAX`] times. Then sequences are still offered at
-//! their times, and unsent.
+//! acknowledged messages) librdkafka refuses everything: what it held is purged and reported. By the
+//! profile's behaviour a new client goes on with the stream, at most [`RENEWALS_MAX`] times, or none
+//! does; then sequences are still offered at their times, and unsent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,27 +16,24 @@ use lossproof_ledger::category::Told;
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::journal::Stream;
 use lossproof_ledger::payload;
-use lossproof_ledger::record::Identity;
+use lossproof_ledger::record::{Identity, TxnOutcome};
 use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, PurgeConfig};
+use rdkafka::producer::{BaseRecord, Producer, PurgeConfig};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::book::{Book, Reports};
+use super::book::{Answer, Book, Reports};
 use super::classify;
-use crate::experiment::OnQueueFull;
+use super::session::{Client, Session, WAIT_MAX};
+use super::transaction::{Transacting, Trouble};
+use crate::experiment::{OnFatal, OnQueueFull};
 use crate::workload::child::{ChildError, Control, Notices};
-use crate::workload::librdkafka::Bell;
 
-/// New clients after fatal errors, for each stream.
+/// New clients, for each stream.
 const RENEWALS_MAX: u32 = 100;
-/// How long a wait lasts at most before the control is looked at again.
-const WAIT_MAX: Duration = Duration::from_millis(50);
 /// Messages sent without a pause before delivery reports are served.
 const SENDS_MAX: u32 = 64;
 /// How long reports of purged messages are awaited: they are made without a broker.
 const PURGE_LIMIT: Duration = Duration::from_secs(5);
-
-type Client = BaseProducer<Reports>;
 
 /// What the thread of a stream needs.
 pub(super) struct StreamThread {
@@ -46,7 +43,10 @@ pub(super) struct StreamThread {
     pub(super) stream: Stream,
     /// Of the payload's size.
     pub(super) payload: Vec<u8>,
+    pub(super) keys: Option<u64>,
+    pub(super) transacting: Option<Transacting>,
     pub(super) on_queue_full: OnQueueFull,
+    pub(super) on_fatal: OnFatal,
     pub(super) config: ClientConfig,
     pub(super) control: Arc<Control>,
     pub(super) notices: Notices,
@@ -56,8 +56,8 @@ pub(super) struct StreamThread {
 enum Left {
     /// The drain has ended.
     Drained,
-    /// librdkafka refuses all since a fatal error.
-    Fatal,
+    /// It can't go on.
+    Trouble(Trouble),
     /// The journal can't be written.
     Broken,
 }
@@ -66,8 +66,8 @@ enum Left {
 enum Offer {
     /// The client took it, or refused it and that is journalled.
     Done,
-    /// The client is dead; the sequence is still in hand.
-    Fatal,
+    /// The client can't go on; the sequence is still in hand.
+    Trouble(Trouble),
 }
 
 impl StreamThread {
@@ -81,36 +81,57 @@ impl StreamThread {
             let fatal = client.client().fatal_error();
             // Purges what is left and hands over its reports.
             drop(client);
-            match left {
+            if self.transacting.as_mut().is_some_and(Transacting::give_up) {
+                book.end_transaction(TxnOutcome::Unknown);
+            }
+            let (why, behaviour) = match left {
                 Left::Drained | Left::Broken => return close(book, next),
-                Left::Fatal => self.notices.send(format!(
-                    "partition {}: {}; {}",
-                    self.stream.partition,
-                    fatal
-                        .map_or_else(|| "fatal error".to_owned(), |(code, text)| format!("fatal error {code}: {text}")),
-                    if renewals < RENEWALS_MAX {
-                        "going on with a new client"
-                    } else {
-                        "giving up, the rest is unsent"
-                    }
-                )),
+                Left::Trouble(Trouble::Uncertain(why)) => (why, OnFatal::Recreate),
+                Left::Trouble(Trouble::Fatal) => {
+                    let named = fatal.map(|(code, text)| format!("fatal error {code}: {text}"));
+                    (named.unwrap_or_else(|| "fatal error".to_owned()), self.on_fatal)
+                }
+            };
+            let goes_on = behaviour == OnFatal::Recreate && renewals < RENEWALS_MAX;
+            self.notices.send(format!(
+                "partition {}: {why}; {}",
+                self.stream.partition,
+                match (goes_on, behaviour) {
+                    (true, _) => "going on with a new client",
+                    (false, OnFatal::Recreate) => "giving up after so many clients, the rest is unsent",
+                    (false, OnFatal::Stop) => "the client takes nothing any more, the rest is unsent",
+                }
+            ));
+            if !goes_on {
+                break;
             }
         }
         self.without_client(&book, &mut next, in_hand);
         close(book, next)
     }
 
-    /// Offers with this client until the drain ends it, or a fatal error.
+    /// Offers with this client until the drain ends it, or it can't go on.
     fn serve(&mut self, client: &Client, book: &Book, next: &mut u64, in_hand: &mut bool) -> Left {
-        let bell = Bell::new(client.client());
+        let session = Session::new(client, book);
+        if let Some(transacting) = &self.transacting
+            && let Err(trouble) = transacting.init(&session, &self.control)
+        {
+            return Left::Trouble(trouble);
+        }
         let mut sends = 0;
         while !self.control.is_ending() {
             let now_ns = boottime_ns();
+            if let Some(transacting) = &mut self.transacting
+                && transacting.is_due(now_ns)
+                && let Err(trouble) = transacting.commit(&session, &self.control)
+            {
+                return Left::Trouble(trouble);
+            }
             let due_ns = self.stream.intended_ns(*next);
             if due_ns > now_ns && !*in_hand {
                 sends = 0;
                 let wait = Duration::from_nanos(due_ns - now_ns);
-                serve_or_wait(client, &bell, book, wait.min(WAIT_MAX));
+                session.serve_or_wait(wait.min(WAIT_MAX));
                 if book.is_broken() {
                     return Left::Broken;
                 }
@@ -119,18 +140,18 @@ impl StreamThread {
             if !*in_hand {
                 book.offer(*next);
             }
-            match self.send(client, &bell, book, *next) {
+            match self.send(&session, *next) {
                 Offer::Done => *in_hand = false,
-                Offer::Fatal => {
+                Offer::Trouble(trouble) => {
                     *in_hand = true;
-                    return Left::Fatal;
+                    return Left::Trouble(trouble);
                 }
             }
             *next += 1;
             sends += 1;
             if sends == SENDS_MAX {
                 sends = 0;
-                serve_reports(client, &bell, book);
+                session.serve_reports();
                 if book.is_broken() {
                     return Left::Broken;
                 }
@@ -138,14 +159,14 @@ impl StreamThread {
         }
         if std::mem::take(in_hand) {
             // In hand since the client before died: this one was not offered to any other.
-            book.tell(*next, Told::Unsent, None, Some(RDKafkaErrorCode::Fatal));
+            book.tell(*next, Answer::own(Told::Unsent, Some(RDKafkaErrorCode::Fatal)));
             *next += 1;
         }
-        self.drain(client, &bell, book)
+        self.drain(&session)
     }
 
     /// Hands one sequence to the client, or journals its refusal.
-    fn send(&mut self, client: &Client, bell: &Bell<'_>, book: &Book, sequence: u64) -> Offer {
+    fn send(&mut self, session: &Session<'_>, sequence: u64) -> Offer {
         let identity = Identity {
             run: self.run,
             producer: self.stream.producer,
@@ -155,58 +176,78 @@ impl StreamThread {
             attempt: 0,
         };
         payload::encode_into(&mut self.payload, &identity);
+        let key = self.keys.map(|keys| (sequence % keys).to_string());
         loop {
-            let record: BaseRecord<'_, (), [u8], usize> = BaseRecord::with_opaque_to(&self.topic, opaque(sequence))
-                .partition(self.stream.partition)
-                .payload(&self.payload);
-            let Err((error, _)) = client.send(record) else {
+            if let Some(transacting) = &mut self.transacting
+                && let Err(trouble) = transacting.begin(session)
+            {
+                return Offer::Trouble(trouble);
+            }
+            let mut record: BaseRecord<'_, str, [u8], usize> =
+                BaseRecord::with_opaque_to(&self.topic, opaque(sequence))
+                    .partition(self.stream.partition)
+                    .payload(&self.payload);
+            if let Some(key) = &key {
+                record = record.key(key);
+            }
+            let Err((error, _)) = session.client.send(record) else {
+                if let Some(transacting) = &mut self.transacting {
+                    transacting.sent();
+                }
                 return Offer::Done;
             };
             let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
             let blocks = code == RDKafkaErrorCode::QueueFull
                 && self.on_queue_full == OnQueueFull::Block
                 && !self.control.time_is_over()
-                && !book.is_broken();
+                && !session.book.is_broken();
             if blocks {
-                serve_or_wait(client, bell, book, WAIT_MAX);
+                session.serve_or_wait(WAIT_MAX);
                 continue;
             }
-            if client.client().fatal_error().is_some() {
-                return Offer::Fatal;
+            if session.client.client().fatal_error().is_some() {
+                return Offer::Trouble(Trouble::Fatal);
             }
-            book.tell(sequence, classify::refusal(code), None, Some(code));
+            // The transaction has failed, by a report for one of its messages: this one goes into the next.
+            if let (Some(transacting), RDKafkaErrorCode::State) = (&mut self.transacting, code) {
+                match transacting.abort(session, &self.control) {
+                    Ok(()) => continue,
+                    Err(trouble) => return Offer::Trouble(trouble),
+                }
+            }
+            session.book.tell(sequence, Answer::own(classify::refusal(code), Some(code)));
             return Offer::Done;
         }
     }
 
     /// Nothing more is offered: awaits the reports of all that the client holds until the drain's end,
     /// then purges the rest, whose reports follow.
-    fn drain(&self, client: &Client, bell: &Bell<'_>, book: &Book) -> Left {
-        while client.in_flight_count() > 0 && !self.control.time_is_over() {
-            serve_or_wait(client, bell, book, WAIT_MAX);
-            if book.is_broken() {
-                return Left::Broken;
-            }
+    fn drain(&mut self, session: &Session<'_>) -> Left {
+        if let Some(transacting) = &mut self.transacting
+            && let Err(trouble) = transacting.commit(session, &self.control)
+        {
+            return Left::Trouble(trouble);
         }
-        serve_reports(client, bell, book);
-        if client.in_flight_count() > 0 {
+        session.settle(|| self.control.time_is_over());
+        if session.book.is_broken() {
+            return Left::Broken;
+        }
+        let left = session.client.in_flight_count();
+        if left > 0 {
             self.notices.send(format!(
-                "partition {}: {} messages had no report when the drain's time was over; they are purged and indeterminate",
+                "partition {}: {left} messages had no report when the drain's time was over; they are purged and indeterminate",
                 self.stream.partition,
-                client.in_flight_count()
             ));
-            client.purge(PurgeConfig::default().queue().inflight());
+            session.client.purge(PurgeConfig::default().queue().inflight());
             let limit_ns = boottime_ns() + duration_ns(PURGE_LIMIT);
-            while client.in_flight_count() > 0 && boottime_ns() < limit_ns {
-                serve_or_wait(client, bell, book, WAIT_MAX);
-            }
+            session.settle(|| boottime_ns() >= limit_ns);
         }
         Left::Drained
     }
 
     /// The workload goes on offering though no client takes it.
     fn without_client(&self, book: &Book, next: &mut u64, in_hand: bool) {
-        let unsent = |sequence| book.tell(sequence, Told::Unsent, None, Some(RDKafkaErrorCode::Fatal));
+        let unsent = |sequence| book.tell(sequence, Answer::own(Told::Unsent, Some(RDKafkaErrorCode::Fatal)));
         if in_hand {
             unsent(*next);
             *next += 1;
@@ -221,22 +262,6 @@ impl StreamThread {
             unsent(*next);
             *next += 1;
         }
-    }
-}
-
-/// Serves what waits in the client's queue. A poll of zero takes one event, which may hold many reports.
-fn serve_reports(client: &Client, bell: &Bell<'_>, book: &Book) {
-    while bell.rang() {
-        book.while_served(|| client.poll(Duration::ZERO));
-    }
-}
-
-/// Serves what waits; if nothing does, waits for it, but not longer than `wait`.
-fn serve_or_wait(client: &Client, bell: &Bell<'_>, book: &Book, wait: Duration) {
-    if bell.rang() {
-        serve_reports(client, bell, book);
-    } else {
-        std::thread::park_timeout(wait);
     }
 }
 

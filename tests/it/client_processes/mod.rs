@@ -6,22 +6,23 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lossproof::experiment::{Commit, OnQueueFull};
-use lossproof::workload::{Behaviour, ClientProcess, ClientSpec, Consuming, Producing};
+use lossproof::experiment::{Commit, OnFatal, OnQueueFull};
+use lossproof::workload::{Behaviour, ClientProcess, ClientSpec, Consuming, Producing, Transactions};
 use lossproof_ledger::category::Told;
 use lossproof_ledger::event::{ClientId, Event, EventKind, Progress, Role};
 use lossproof_ledger::journal::{Header, JournalReader, Source, Tail};
 use lossproof_ledger::payload::FENCE_HEADER;
-use lossproof_ledger::record::Record;
+use lossproof_ledger::record::{Record, TxnOutcome};
 use rdkafka::ClientConfig;
 use rdkafka::message::OwnedHeaders;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaErrorCode, RDKafkaRespErr};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 mod consumers;
+mod kills;
 mod lifecycle;
 mod producers;
 
@@ -76,6 +77,10 @@ impl Run {
                 rate_per_s,
                 payload_bytes: 200,
                 on_queue_full: OnQueueFull::Drop,
+                on_fatal: OnFatal::Stop,
+                keys: None,
+                transactions: None,
+                witness: None,
             }),
         )
     }
