@@ -219,8 +219,9 @@ fn an_entry_in_hand_is_a_torn_tail() {
     let path = writer.path().to_owned();
     drop(writer);
     let mut bytes = std::fs::read(&path).unwrap();
-    let committed =
-        u32::from_le_bytes(bytes[BLOCK_BYTES + COMMITTED_AT..BLOCK_BYTES + COMMITTED_AT + 4].try_into().unwrap());
+    let committed = u32::from_le_bytes(
+        bytes[BLOCK_BYTES + (BLOCK_STATE_AT + 4)..BLOCK_BYTES + (BLOCK_STATE_AT + 4) + 4].try_into().unwrap(),
+    );
     let end = BLOCK_BYTES + BLOCK_HEADER_BYTES + committed as usize;
     bytes[end..end + 3].copy_from_slice(&[0xe0, 0, 2]);
     std::fs::write(&path, &bytes).unwrap();
@@ -447,7 +448,7 @@ proptest! {
         let at = BLOCK_BYTES + BLOCK_HEADER_BYTES;
         file[at..at + bytes.len()].copy_from_slice(&bytes);
         let word = u32::try_from(bytes.len()).unwrap();
-        file[BLOCK_BYTES + COMMITTED_AT..at].copy_from_slice(&word.to_le_bytes());
+        file[BLOCK_BYTES + (BLOCK_STATE_AT + 4)..at].copy_from_slice(&word.to_le_bytes());
         std::fs::write(&path, &file).unwrap();
         let (records, tail) = read(&path);
         prop_assert_eq!(tail.records, records.len() as u64);

@@ -10,19 +10,30 @@ pub(super) struct Out<const N: usize> {
 }
 
 impl<const N: usize> Out<N> {
+    #[inline]
     pub(super) const fn new() -> Self {
         Self { bytes: [0; N], len: 0 }
     }
 
+    /// All that was written.
+    #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
     }
 
+    /// All that was written, and zeros.
+    #[inline]
+    pub(super) const fn padded(&self) -> &[u8; N] {
+        &self.bytes
+    }
+
+    #[inline]
     pub(super) fn byte(&mut self, byte: u8) {
         self.bytes[self.len] = byte;
         self.len += 1;
     }
 
+    #[inline]
     pub(super) fn unsigned(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.byte(value.to_le_bytes()[0] | 0x80);
@@ -31,6 +42,7 @@ impl<const N: usize> Out<N> {
         self.byte(value.to_le_bytes()[0]);
     }
 
+    #[inline]
     pub(super) fn signed(&mut self, value: i64) {
         self.unsigned(((value << 1) ^ (value >> 63)).cast_unsigned());
     }
@@ -38,25 +50,44 @@ impl<const N: usize> Out<N> {
 
 /// Bytes being read. Every method gives none where the bytes end or make no number.
 pub(super) struct In<'a> {
-    rest: &'a [u8],
+    bytes: &'a [u8],
+    at: usize,
 }
 
 impl<'a> In<'a> {
-    pub(super) const fn new(rest: &'a [u8]) -> Self {
-        Self { rest }
+    #[inline]
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
     }
 
+    #[inline]
     pub(super) const fn left(&self) -> usize {
-        self.rest.len()
+        self.bytes.len() - self.at
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Option<u8> {
-        let (first, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*first)
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
     }
 
+    /// Most numbers have one byte or two.
+    #[inline]
     pub(super) fn unsigned(&mut self) -> Option<u64> {
+        let first = self.byte()?;
+        if first < 0x80 {
+            return Some(first.into());
+        }
+        let second = self.byte()?;
+        if second < 0x80 {
+            return Some(u64::from(first & 0x7f) | u64::from(second) << 7);
+        }
+        self.at -= 2;
+        self.longer()
+    }
+
+    fn longer(&mut self) -> Option<u64> {
         let mut value = 0_u64;
         for position in 0..MAX_BYTES {
             let byte = self.byte()?;
@@ -73,15 +104,18 @@ impl<'a> In<'a> {
         None
     }
 
+    #[inline]
     pub(super) fn signed(&mut self) -> Option<i64> {
         let value = self.unsigned()?;
         Some((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         self.unsigned()?.try_into().ok()
     }
 
+    #[inline]
     pub(super) fn i32(&mut self) -> Option<i32> {
         self.signed()?.try_into().ok()
     }
