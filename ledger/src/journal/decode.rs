@@ -10,9 +10,12 @@ use super::varint::In;
 use crate::category::Told;
 use crate::record::{Content, Identity, Isolation, Place, Record, TxnOutcome};
 
-/// Reads the next entry; none if the bytes hold no whole, valid one.
-#[inline]
-pub(super) fn decode(input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> {
+/// Reads the next entry and hands its record to `take`, whose answer it returns; none if the bytes
+/// hold no whole, valid one.
+///
+/// `take` is called where the kind of record is known, so that the compiler can do without its match.
+#[inline(always)]
+pub(super) fn decode<T>(input: &mut In<'_>, deltas: &mut Deltas, take: &mut impl FnMut(&Record) -> T) -> Option<T> {
     let mut tag = input.byte()?;
     if tag == PASS_TAG {
         take_pass(input, deltas)?;
@@ -20,10 +23,10 @@ pub(super) fn decode(input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> 
     }
     let kind = tag & KIND;
     if kind == TOLD {
-        return take_told(tag, 0, 0, input, deltas);
+        return take_told(tag, 0, 0, input, deltas, take);
     }
     if kind == TOLD_IN_FULL {
-        return take_told_in_full(tag, input, deltas);
+        return take_told_in_full(tag, input, deltas, take);
     }
     if tag & SAME_PARTITION == 0 {
         deltas.turn_to(input.i32()?);
@@ -35,37 +38,41 @@ pub(super) fn decode(input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> 
     Some(match kind {
         POLLED => {
             let offset = take_offset(input, in_line, &mut expected.read_offset)?;
-            Record::Polled { partition, offset, at_ns: take_time(input, deltas)? }
+            take(&Record::Polled { partition, offset, at_ns: take_time(input, deltas)? })
         }
         PROCESSED => {
             let run = deltas.run();
             let Expected { processed_offset, sources, .. } = deltas.here();
-            let (offset, identity) = take_message(input, detail, in_line, run, processed_offset, sources)?;
-            Record::Processed { partition, offset, identity, at_ns: take_time(input, deltas)? }
+            let (offset, sequence) = take_message(input, detail, in_line, run, processed_offset, sources)?;
+            let at_ns = take_time(input, deltas)?;
+            let identity = sequence.map(|sequence| deltas.here().sources.here().message(sequence));
+            take(&Record::Processed { partition, offset, identity, at_ns })
         }
         COMMITTED => {
             let expected = expected.processed_offset;
             let offset = if in_line { expected } else { expected.wrapping_add(input.signed()?) };
-            Record::Committed { partition, offset, ok: tag & COMMIT_OK != 0, at_ns: take_time(input, deltas)? }
+            take(&Record::Committed { partition, offset, ok: tag & COMMIT_OK != 0, at_ns: take_time(input, deltas)? })
         }
         AUDITED => {
             let (run, Pass { audit, isolation, leader_epoch }) = (deltas.run(), deltas.pass);
             let Expected { read_offset, sources, .. } = deltas.here();
-            let (offset, identity) = take_message(input, detail, in_line, run, read_offset, sources)?;
-            let content = match identity {
-                Some(identity) => Content::Message(identity),
+            let (offset, sequence) = take_message(input, detail, in_line, run, read_offset, sources)?;
+            let content = match sequence {
+                Some(sequence) => Content::Message(sources.here().message(sequence)),
                 None if detail == FORM_FENCE => Content::Fence,
                 None => Content::Corrupt,
             };
-            Record::Audited { partition, offset, audit, isolation, leader_epoch, content }
+            take(&Record::Audited { partition, offset, audit, isolation, leader_epoch, content })
         }
         TAILED => {
             let run = deltas.run();
             let Expected { read_offset, sources, .. } = deltas.here();
-            let (offset, identity) = take_message(input, detail, in_line, run, read_offset, sources)?;
-            Record::Tailed { partition, offset, identity, at_ns: take_time(input, deltas)? }
+            let (offset, sequence) = take_message(input, detail, in_line, run, read_offset, sources)?;
+            let at_ns = take_time(input, deltas)?;
+            let identity = sequence.map(|sequence| deltas.here().sources.here().message(sequence));
+            take(&Record::Tailed { partition, offset, identity, at_ns })
         }
-        OTHER => return take_other(detail, partition, input, deltas),
+        OTHER => return take_other(detail, partition, input, deltas).map(|record| take(&record)),
         _ => return None,
     })
 }
@@ -102,15 +109,23 @@ fn take_other(which: u8, partition: i32, input: &mut In<'_>, deltas: &mut Deltas
             if !take_source(input, form, run, sources)? {
                 return None;
             }
-            let identity = take_sequence_of_source(input, false, sources)?;
+            let sequence = take_sequence(input, false, &mut sources.here().next_sequence)?;
+            let identity = sources.here().message(sequence);
             Record::Held { place, identity, at_ns: take_time(input, deltas)? }
         }
         _ => return None,
     })
 }
 
-#[inline]
-fn take_told(tag: u8, attempt: u16, error: i32, input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> {
+#[inline(always)]
+fn take_told<T>(
+    tag: u8,
+    attempt: u16,
+    error: i32,
+    input: &mut In<'_>,
+    deltas: &mut Deltas,
+    take: &mut impl FnMut(&Record) -> T,
+) -> Option<T> {
     let told = told_from_bits(tag >> DETAIL_AT & 7)?;
     let (broker, in_txn) = (some_id(deltas.broker), deltas.in_txn);
     let in_line = tag & TOLD_IN_LINE != 0;
@@ -120,10 +135,15 @@ fn take_told(tag: u8, attempt: u16, error: i32, input: &mut In<'_>, deltas: &mut
     let offset =
         if tag & TOLD_OFFSET == 0 { None } else { Some(take_offset(input, in_line, &mut expected.told_offset)?) };
     let at_ns = take_time(input, deltas)?;
-    Some(Record::Told { partition, sequence, attempt, told, offset, error, broker, in_txn, at_ns })
+    Some(take(&Record::Told { partition, sequence, attempt, told, offset, error, broker, in_txn, at_ns }))
 }
 
-fn take_told_in_full(tag: u8, input: &mut In<'_>, deltas: &mut Deltas) -> Option<Record> {
+fn take_told_in_full<T>(
+    tag: u8,
+    input: &mut In<'_>,
+    deltas: &mut Deltas,
+    take: &mut impl FnMut(&Record) -> T,
+) -> Option<T> {
     deltas.turn_to(input.i32()?);
     let attempt = input.u16()?;
     let error = input.i32()?;
@@ -133,7 +153,7 @@ fn take_told_in_full(tag: u8, input: &mut In<'_>, deltas: &mut Deltas) -> Option
         1 => true,
         _ => return None,
     };
-    take_told(tag, attempt, error, input, deltas)
+    take_told(tag, attempt, error, input, deltas, take)
 }
 
 fn take_pass(input: &mut In<'_>, deltas: &mut Deltas) -> Option<()> {
@@ -147,8 +167,8 @@ fn take_pass(input: &mut In<'_>, deltas: &mut Deltas) -> Option<()> {
     Some(())
 }
 
-/// What was read at an offset, up to its time.
-#[inline]
+/// Offset of what was read, and sequence of the source turned to if it is a message.
+#[inline(always)]
 fn take_message(
     input: &mut In<'_>,
     form: u8,
@@ -156,11 +176,12 @@ fn take_message(
     run: u64,
     expected: &mut i64,
     sources: &mut Sources,
-) -> Option<(i64, Option<Identity>)> {
+) -> Option<(i64, Option<u64>)> {
     let is_message = form == FORM_SAME_SOURCE || take_source(input, form, run, sources)?;
     let offset = take_offset(input, in_line, expected)?;
-    let identity = if is_message { Some(take_sequence_of_source(input, in_line, sources)?) } else { None };
-    Some((offset, identity))
+    let sequence =
+        if is_message { Some(take_sequence(input, in_line, &mut sources.here().next_sequence)?) } else { None };
+    Some((offset, sequence))
 }
 
 /// Turns to the source that the form tells of. Says whether there is one.
@@ -182,28 +203,21 @@ fn take_source(input: &mut In<'_>, form: u8, run: u64, sources: &mut Sources) ->
     Some(true)
 }
 
-#[inline]
-fn take_sequence_of_source(input: &mut In<'_>, in_line: bool, sources: &mut Sources) -> Option<Identity> {
-    let source = sources.here();
-    let sequence = take_sequence(input, in_line, &mut source.sequence)?;
-    Some(Identity { sequence, ..*source })
-}
-
-#[inline]
+#[inline(always)]
 fn take_time(input: &mut In<'_>, deltas: &mut Deltas) -> Option<u64> {
     let time_us = deltas.time_us.wrapping_add(input.signed()?.cast_unsigned());
     deltas.time_us = time_us;
     time_us.checked_mul(1000)
 }
 
-#[inline]
+#[inline(always)]
 fn take_sequence(input: &mut In<'_>, in_line: bool, expected: &mut u64) -> Option<u64> {
     let sequence = if in_line { *expected } else { expected.wrapping_add(input.signed()?.cast_unsigned()) };
     *expected = sequence.wrapping_add(1);
     Some(sequence)
 }
 
-#[inline]
+#[inline(always)]
 fn take_offset(input: &mut In<'_>, in_line: bool, expected: &mut i64) -> Option<i64> {
     let offset = if in_line { *expected } else { expected.wrapping_add(input.signed()?) };
     *expected = offset.wrapping_add(1);
@@ -211,12 +225,12 @@ fn take_offset(input: &mut In<'_>, in_line: bool, expected: &mut i64) -> Option<
 }
 
 /// Brokers and epochs are numbered from 0.
-#[inline]
+#[inline(always)]
 fn some_id(id: i32) -> Option<i32> {
     (id != NONE).then_some(id)
 }
 
-#[inline]
+#[inline(always)]
 const fn told_from_bits(bits: u8) -> Option<Told> {
     match bits {
         0 => Some(Told::Unsent),

@@ -47,11 +47,18 @@ pub(super) struct Expected {
 
 /// Who a partition's messages come from.
 pub(super) struct Sources {
-    /// Identities whose sequences are the next ones expected.
-    known: Vec<Identity>,
+    known: Vec<Source>,
     current: usize,
     /// All that came up, also those that lost their place to a later one.
     seen: usize,
+}
+
+/// Whose messages these are.
+#[derive(Clone, Copy)]
+pub(super) struct Source {
+    /// Its sequence says nothing.
+    who: Identity,
+    pub(super) next_sequence: u64,
 }
 
 impl Deltas {
@@ -120,13 +127,13 @@ impl Deltas {
 
 impl Sources {
     fn of_partition(run: u64, partition: i32) -> Self {
-        let first = Identity { run, producer: 0, incarnation: 0, partition, sequence: 0, attempt: 0 };
-        Self { known: vec![first], current: 0, seen: 1 }
+        let who = Identity { run, producer: 0, incarnation: 0, partition, sequence: 0, attempt: 0 };
+        Self { known: vec![Source { who, next_sequence: 0 }], current: 0, seen: 1 }
     }
 
-    /// The source of the last message, with the sequence expected next.
+    /// The source of the last message.
     #[inline]
-    pub(super) fn here(&mut self) -> &mut Identity {
+    pub(super) fn here(&mut self) -> &mut Source {
         &mut self.known[self.current]
     }
 
@@ -137,18 +144,19 @@ impl Sources {
 
     /// The sequence expected next of the source with a number.
     pub(super) fn expected_of(&self, number: usize) -> Option<u64> {
-        self.known.get(number).map(|known| known.sequence)
+        self.known.get(number).map(|source| source.next_sequence)
     }
 
     /// The number of the identity's source.
     pub(super) fn number_of(&self, identity: &Identity) -> Option<usize> {
-        self.known.iter().position(|known| is_source_of(known, identity))
+        self.known.iter().position(|source| source.is_of(identity))
     }
 
-    /// Turns to a new source. Its sequence is taken to be the next.
-    pub(super) fn add(&mut self, source: Identity) {
+    /// Turns to a new source, of which sequence 0 is expected.
+    pub(super) fn add(&mut self, who: Identity) {
         self.current = self.seen % SOURCES_MAX;
         self.seen += 1;
+        let source = Source { who, next_sequence: 0 };
         match self.known.get_mut(self.current) {
             Some(place) => *place = source,
             None => self.known.push(source),
@@ -156,8 +164,20 @@ impl Sources {
     }
 }
 
-/// The same but for the sequence.
-#[inline]
-pub(super) fn is_source_of(source: &Identity, identity: &Identity) -> bool {
-    Identity { sequence: identity.sequence, ..*source } == *identity
+impl Source {
+    #[inline]
+    pub(super) fn is_of(&self, identity: &Identity) -> bool {
+        // Word by word, without a copy: this is done for every message read.
+        let Identity { run, producer, incarnation, partition, sequence: _, attempt } = self.who;
+        identity.producer == producer
+            && identity.incarnation == incarnation
+            && identity.partition == partition
+            && identity.attempt == attempt
+            && identity.run == run
+    }
+
+    #[inline]
+    pub(super) fn message(&self, sequence: u64) -> Identity {
+        Identity { sequence, ..self.who }
+    }
 }

@@ -1,16 +1,17 @@
 //! From a record to its entry.
 
-use super::deltas::{Deltas, Expected, Pass, Sources, is_source_of};
+use super::deltas::{Deltas, Expected, Pass, Sources};
 use super::entry::{
     ASSIGNED, AUDITED, COMMIT_OK, COMMITTED, DETAIL_AT, FENCE_SEEN, FORM_FENCE, FORM_KNOWN_SOURCE, FORM_NEW_SOURCE,
     FORM_NONE, FORM_SAME_SOURCE, HELD, HELD_FORM_AT, IN_LINE, MAX_ENTRY_BYTES, NONE, OTHER, PASS_TAG, POLLED,
     PROCESSED, REVOKED, SAME_PARTITION, TAILED, TOLD, TOLD_IN_FULL, TOLD_IN_LINE, TOLD_OFFSET, TXN_ENDED,
 };
-use super::varint::Out;
+use super::varint::{HEAD_BYTES, Out};
 use crate::category::Told;
 use crate::record::{Content, Identity, Isolation, Place, Record, TxnOutcome};
 
-type Entry = Out<MAX_ENTRY_BYTES>;
+/// An entry being written.
+pub(super) type Entry = Out<{ MAX_ENTRY_BYTES - HEAD_BYTES }>;
 
 /// Writes the entry of `record` to `out`.
 #[inline]
@@ -45,11 +46,12 @@ pub(super) fn encode(record: &Record, deltas: &mut Deltas, out: &mut Entry) {
             put_offset(out, in_line, &mut deltas.here().read_offset, offset);
             put_time(out, deltas, at_ns);
         }
-        Record::Processed { partition, offset, identity, at_ns } => {
+        Record::Processed { partition, offset, ref identity, at_ns } => {
             let same = same_partition(deltas, partition);
             let run = deltas.run();
             let Expected { processed_offset, sources, .. } = deltas.here();
-            let form = form_of(identity.as_ref(), sources);
+            let identity = identity.as_ref();
+            let form = form_of(identity, sources);
             put_message(out, PROCESSED | same, partition, run, form, (processed_offset, offset), (sources, identity));
             put_time(out, deltas, at_ns);
         }
@@ -63,23 +65,24 @@ pub(super) fn encode(record: &Record, deltas: &mut Deltas, out: &mut Entry) {
             }
             put_time(out, deltas, at_ns);
         }
-        Record::Audited { partition, offset, audit, isolation, leader_epoch, content } => {
+        Record::Audited { partition, offset, audit, isolation, leader_epoch, ref content } => {
             put_pass(out, deltas, Pass { audit, isolation, leader_epoch });
             let same = same_partition(deltas, partition);
             let run = deltas.run();
             let Expected { read_offset, sources, .. } = deltas.here();
             let (form, identity) = match content {
-                Content::Message(identity) => (form_of(Some(&identity), sources), Some(identity)),
+                Content::Message(identity) => (form_of(Some(identity), sources), Some(identity)),
                 Content::Fence => (Form::bare(FORM_FENCE), None),
                 Content::Corrupt => (Form::bare(FORM_NONE), None),
             };
             put_message(out, AUDITED | same, partition, run, form, (read_offset, offset), (sources, identity));
         }
-        Record::Tailed { partition, offset, identity, at_ns } => {
+        Record::Tailed { partition, offset, ref identity, at_ns } => {
             let same = same_partition(deltas, partition);
             let run = deltas.run();
             let Expected { read_offset, sources, .. } = deltas.here();
-            let form = form_of(identity.as_ref(), sources);
+            let identity = identity.as_ref();
+            let form = form_of(identity, sources);
             put_message(out, TAILED | same, partition, run, form, (read_offset, offset), (sources, identity));
             put_time(out, deltas, at_ns);
         }
@@ -105,15 +108,15 @@ pub(super) fn encode(record: &Record, deltas: &mut Deltas, out: &mut Entry) {
             out.byte(outcome_bits(outcome));
             put_time(out, deltas, at_ns);
         }
-        Record::Held { place, identity, at_ns } => {
+        Record::Held { place, ref identity, at_ns } => {
             let same = same_partition(deltas, identity.partition);
             let run = deltas.run();
             let sources = &mut deltas.here().sources;
-            let form = form_of(Some(&identity), sources);
+            let form = form_of(Some(identity), sources);
             put_tag(out, other(HELD) | same, identity.partition);
             out.byte(place_bits(place) | form.bits << HELD_FORM_AT);
-            put_source(out, form, run, sources, &identity);
-            put_sequence(out, false, &mut sources.here().sequence, identity.sequence);
+            put_source(out, form, run, sources, identity);
+            put_sequence(out, false, &mut sources.here().next_sequence, identity.sequence);
             put_time(out, deltas, at_ns);
         }
     }
@@ -136,7 +139,7 @@ impl Form {
 #[inline]
 fn form_of(identity: Option<&Identity>, sources: &mut Sources) -> Form {
     let Some(identity) = identity else { return Form::bare(FORM_NONE) };
-    if is_source_of(sources.here(), identity) {
+    if sources.here().is_of(identity) {
         return Form::bare(FORM_SAME_SOURCE);
     }
     match sources.number_of(identity) {
@@ -154,23 +157,23 @@ fn put_message(
     run: u64,
     form: Form,
     (expected, offset): (&mut i64, i64),
-    (sources, identity): (&mut Sources, Option<Identity>),
+    (sources, identity): (&mut Sources, Option<&Identity>),
 ) {
     // The flag stands in the tag, before the source that it depends on.
     let sequence_in_line = match (form.bits, identity) {
-        (FORM_SAME_SOURCE, Some(identity)) => identity.sequence == sources.here().sequence,
+        (FORM_SAME_SOURCE, Some(identity)) => identity.sequence == sources.here().next_sequence,
         (FORM_KNOWN_SOURCE, Some(identity)) => sources.expected_of(form.number) == Some(identity.sequence),
         (FORM_NEW_SOURCE, Some(identity)) => identity.sequence == 0,
         _ => true,
     };
     let in_line = sequence_in_line && offset == *expected;
     put_tag(out, kind | form.bits << DETAIL_AT | flag(IN_LINE, in_line), partition);
-    if let Some(identity) = &identity {
+    if let Some(identity) = identity {
         put_source(out, form, run, sources, identity);
     }
     put_offset(out, in_line, expected, offset);
-    if let Some(identity) = &identity {
-        put_sequence(out, in_line, &mut sources.here().sequence, identity.sequence);
+    if let Some(identity) = identity {
+        put_sequence(out, in_line, &mut sources.here().next_sequence, identity.sequence);
     }
 }
 
@@ -188,7 +191,7 @@ fn put_source(out: &mut Entry, form: Form, run: u64, sources: &mut Sources, iden
             out.unsigned(identity.incarnation.into());
             out.signed(identity.partition.into());
             out.unsigned(identity.attempt.into());
-            sources.add(Identity { sequence: 0, ..*identity });
+            sources.add(*identity);
         }
         _ => {}
     }

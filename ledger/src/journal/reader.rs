@@ -140,8 +140,8 @@ impl JournalReader {
             let mut input = In::new(&bytes[*at..*end]);
             let mut left = input.left();
             while left > 0 {
-                let Some(record) = decode(&mut input, deltas) else { break };
-                take(&record)?;
+                let Some(taken) = decode(&mut input, deltas, &mut take) else { break };
+                taken?;
                 self.tail.records += 1;
                 left = input.left();
             }
@@ -163,7 +163,7 @@ impl JournalReader {
         while !self.ended {
             let Block { bytes, at, end, deltas } = &mut self.block;
             let mut input = In::new(&bytes[*at..*end]);
-            if let Some(record) = decode(&mut input, deltas) {
+            if let Some(record) = decode(&mut input, deltas, &mut |record| *record) {
                 *at = *end - input.left();
                 self.tail.records += 1;
                 return Ok(Some(record));

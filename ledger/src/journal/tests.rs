@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
+use test_case::test_case;
 
 use super::*;
 use crate::category::Told;
@@ -48,6 +49,17 @@ fn sealed(header: &Header, records: &[Record]) -> (tempfile::TempDir, PathBuf) {
     let path = writer.path().to_owned();
     writer.seal().unwrap();
     (dir, path)
+}
+
+/// Offers and writes the records, and ends as a killed writer does.
+fn unsealed(records: &[Record]) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
+    for record in records {
+        writer.append(record).unwrap();
+    }
+    writer.raise_next(records.len() as u64);
+    (dir, writer.path().to_owned())
 }
 
 fn read(path: &Path) -> (Vec<Record>, Tail) {
@@ -117,53 +129,175 @@ fn a_journal_is_readable_while_it_is_written() {
 
 #[test]
 fn a_writer_dropped_unsealed_leaves_all_its_records() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
     let expected: Vec<Record> = (0..100_000).map(acked).collect();
-    for record in &expected {
-        writer.append(record).unwrap();
-    }
-    let path = writer.path().to_owned();
-    drop(writer);
+    let (_dir, path) = unsealed(&expected);
     let (records, tail) = read(&path);
     assert!(records == expected);
     assert!(!tail.sealed && tail.is_undamaged());
     assert_eq!(tail.torn_bytes, 0);
 }
 
-/// The largest files of a run: each event at most 8 bytes, times included.
-#[test]
-fn steady_state_is_compact() {
-    let told: Vec<Record> = (0..200_000).map(acked).collect();
-    let consumed: Vec<Record> = (0..200_000_u64)
-        .flat_map(|i| {
-            // Three partitions in turn, batches of 20, two producers.
-            let partition = i32::try_from(i / 20 % 3).unwrap();
-            let offset = (i / 60 * 20 + i % 20).cast_signed();
-            let at_ns = 7_000_000_000 + i * 333_000;
+/// A small generator of irregular numbers, below `end`.
+fn jitter(state: &mut u64, end: u64) -> u64 {
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    (*state >> 33) % end
+}
+
+/// What a producer at some 2000/s is told: batches served at once, a slow or failed one now and then.
+fn irregular_reports() -> Vec<Record> {
+    let mut state = 1;
+    let (mut at_ns, mut left, mut offset) = (9_000_000_000_000_000, 0, 0);
+    (0..200_000)
+        .map(|sequence| {
+            if left == 0 {
+                left = 1 + jitter(&mut state, 30);
+                at_ns += left * 500_000 + jitter(&mut state, 3_000_000);
+                at_ns += if jitter(&mut state, 500) == 0 { 4_000_000_000 } else { 0 };
+                // Another producer's batch lies between.
+                offset += jitter(&mut state, 30).cast_signed();
+            }
+            left -= 1;
+            offset += 1;
+            let failed = jitter(&mut state, 1000) == 0;
+            Record::Told {
+                partition: 2,
+                sequence,
+                attempt: 0,
+                told: if failed { Told::Indeterminate } else { Told::Acked },
+                offset: (!failed).then_some(offset),
+                error: if failed { -185 } else { 0 },
+                broker: Some(i32::try_from(sequence / 50_000).unwrap()),
+                in_txn: false,
+                at_ns: at_ns / 1000 * 1000,
+            }
+        })
+        .collect()
+}
+
+/// Polls batch by batch from twelve partitions that three producers share, one of which restarts.
+fn irregular_reads(mut each: impl FnMut(i64, Identity, &mut u64)) {
+    let mut state = 2;
+    let mut offsets = [0_i64; 12];
+    let mut sequences = [[0_u64; 3]; 12];
+    let mut read = 0;
+    while read < 100_000 {
+        let p = jitter(&mut state, 12) as usize;
+        let producer = jitter(&mut state, 3) as usize;
+        for _ in 0..=jitter(&mut state, 8) {
             let identity = Identity {
                 run: RUN,
-                producer: u16::try_from(i % 2).unwrap(),
-                incarnation: 0,
-                partition,
-                sequence: i / 6,
+                producer: producer as u16,
+                incarnation: u16::from(producer == 1 && read > 60_000),
+                partition: p as i32,
+                sequence: sequences[p][producer],
                 attempt: 0,
             };
-            [
-                Record::Polled { partition, offset, at_ns },
-                Record::Processed { partition, offset, identity: Some(identity), at_ns: at_ns + 20_000 },
-            ]
-        })
-        .collect();
-    for (header, records) in [(producer(), told), (consumer(), consumed)] {
-        let (_dir, path) = sealed(&header, &records);
-        let bytes = std::fs::metadata(&path).unwrap().len();
-        let per_record = bytes as f64 / records.len() as f64;
-        assert!(per_record < 8.0, "{per_record} bytes a record");
-        let (back, tail) = read(&path);
-        assert!(back == records);
-        assert!(tail.sealed && tail.is_undamaged());
+            each(offsets[p], identity, &mut state);
+            sequences[p][producer] += 1;
+            offsets[p] += 1;
+            read += 1;
+        }
+        // The end of a transaction takes an offset.
+        offsets[p] += i64::from(jitter(&mut state, 10) == 0);
     }
+}
+
+fn irregular_consumer(commit_each: bool) -> Vec<Record> {
+    let mut records = Vec::new();
+    let mut at_ns = 9_000_000_000_000_000;
+    let mut committed = at_ns;
+    irregular_reads(|offset, identity, state| {
+        let partition = identity.partition;
+        let mut now = |most| {
+            at_ns += jitter(state, most);
+            at_ns / 1000 * 1000
+        };
+        records.push(Record::Polled { partition, offset, at_ns: now(2_000_000) });
+        records.push(Record::Processed { partition, offset, identity: Some(identity), at_ns: now(50_000) });
+        if commit_each {
+            records.push(Record::Committed { partition, offset: offset + 1, ok: true, at_ns: now(5_000_000) });
+        } else if at_ns > committed + 5_000_000_000 {
+            committed = at_ns;
+            let commits = (0..12).map(|partition| Record::Committed { partition, offset: offset + 1, ok: true, at_ns });
+            records.extend(commits.map(|commit| whole_microseconds(&commit)));
+        }
+    });
+    records
+}
+
+fn whole_microseconds(record: &Record) -> Record {
+    match *record {
+        Record::Committed { partition, offset, ok, at_ns } => {
+            Record::Committed { partition, offset, ok, at_ns: at_ns / 1000 * 1000 }
+        }
+        other => other,
+    }
+}
+
+fn irregular_audit() -> Vec<Record> {
+    let mut records = Vec::new();
+    irregular_reads(|offset, identity, state| {
+        records.push(Record::Audited {
+            partition: identity.partition,
+            offset,
+            audit: u16::from(records.len() > 50_000),
+            isolation: Isolation::ReadUncommitted,
+            leader_epoch: Some(3 + i32::from(jitter(state, 500) == 0)),
+            content: Content::Message(identity),
+        });
+    });
+    records
+}
+
+/// The largest files of a run: an event takes at most 8 bytes, times included, however irregular
+/// they are.
+#[test_case(&producer(), &irregular_reports(); "producer")]
+#[test_case(&consumer(), &irregular_consumer(false); "consumer with auto-commit")]
+#[test_case(&consumer(), &irregular_consumer(true); "consumer that commits after processing")]
+#[test_case(&Header { source: Source::Audit, ..consumer() }, &irregular_audit(); "audit")]
+fn steady_state_is_compact(header: &Header, records: &[Record]) {
+    let (_dir, path) = sealed(header, records);
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    let per_record = bytes as f64 / records.len() as f64;
+    assert!(per_record <= 8.0, "{per_record} bytes a record");
+    let (back, tail) = read(&path);
+    assert!(back == records);
+    assert!(tail.sealed && tail.is_undamaged());
+}
+
+#[test]
+fn pushed_and_pulled_are_the_same() {
+    let (_dir, path) = sealed(&consumer(), &irregular_consumer(true));
+    let (pulled, tail) = read(&path);
+    let mut pushed = Vec::new();
+    let take = |record: &Record| {
+        pushed.push(*record);
+        Ok::<(), JournalError>(())
+    };
+    assert_eq!(JournalReader::open(&path).unwrap().for_each(take).unwrap(), tail);
+    assert!(pushed == pulled);
+    // Also from the middle on.
+    let mut reader = JournalReader::open(&path).unwrap();
+    reader.by_ref().take(100_000).for_each(drop);
+    let mut rest = 0;
+    let count = |_: &Record| {
+        rest += 1;
+        Ok::<(), JournalError>(())
+    };
+    assert_eq!(reader.for_each(count).unwrap(), tail);
+    assert_eq!(rest, pulled.len() - 100_000);
+}
+
+#[test]
+fn reading_ends_with_the_first_error_of_the_taker() {
+    let (_dir, path) = sealed(&producer(), &[acked(0), acked(1), acked(2)]);
+    let mut taken = 0;
+    let refuse = |_: &Record| {
+        taken += 1;
+        if taken == 2 { Err(JournalError::NotAJournal { path: PathBuf::new() }) } else { Ok(()) }
+    };
+    assert!(JournalReader::open(&path).unwrap().for_each(refuse).is_err());
+    assert_eq!(taken, 2);
 }
 
 #[test]
@@ -194,13 +328,8 @@ fn every_truncation_is_seen_and_leaves_a_prefix() {
 
 #[test]
 fn an_unsealed_journal_cut_short_is_damaged_not_torn() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
-    for sequence in 0..40_000 {
-        writer.append(&acked(sequence)).unwrap();
-    }
-    let path = writer.path().to_owned();
-    drop(writer);
+    let records: Vec<Record> = (0..60_000).map(acked).collect();
+    let (_dir, path) = unsealed(&records);
     let whole = std::fs::read(&path).unwrap();
     for blocks in 1..3 {
         std::fs::write(&path, &whole[..BLOCK_BYTES * blocks]).unwrap();
@@ -211,13 +340,8 @@ fn an_unsealed_journal_cut_short_is_damaged_not_torn() {
 
 #[test]
 fn an_entry_in_hand_is_a_torn_tail() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
-    for sequence in 0..10 {
-        writer.append(&acked(sequence)).unwrap();
-    }
-    let path = writer.path().to_owned();
-    drop(writer);
+    let records: Vec<Record> = (0..10).map(acked).collect();
+    let (_dir, path) = unsealed(&records);
     let mut bytes = std::fs::read(&path).unwrap();
     let committed = u32::from_le_bytes(
         bytes[BLOCK_BYTES + (BLOCK_STATE_AT + 4)..BLOCK_BYTES + (BLOCK_STATE_AT + 4) + 4].try_into().unwrap(),
@@ -236,7 +360,7 @@ fn a_flipped_bit_in_a_sealed_journal_is_seen() {
     let expected: Vec<Record> = (0..30).map(acked).collect();
     let (_dir, path) = sealed(&producer(), &expected);
     let good = std::fs::read(&path).unwrap();
-    let used = BLOCK_BYTES + BLOCK_HEADER_BYTES + 30 * 8;
+    let used = BLOCK_BYTES + BLOCK_HEADER_BYTES + 30 * 3;
     let positions = (0..CRC_AT + 4).chain(NEXT_AT..SEALED_AT + 4).chain(BLOCK_BYTES..used);
     for at in positions {
         let mut bad = good.clone();
@@ -252,6 +376,89 @@ fn a_flipped_bit_in_a_sealed_journal_is_seen() {
         let tail = reader.finish().unwrap();
         let seen = !tail.sealed || !tail.is_undamaged() || tail.torn_bytes > 0;
         assert!(seen, "byte {at}: {tail:?}");
+    }
+}
+
+/// Without a seal, what is read as whole is whole all the same.
+#[test]
+fn a_flipped_bit_in_an_unsealed_journal_is_seen_or_harmless() {
+    let expected: Vec<Record> = (0..30).map(acked).collect();
+    let (_dir, path) = unsealed(&expected);
+    let good = std::fs::read(&path).unwrap();
+    for at in (0..SEALED_AT + 4).chain(BLOCK_BYTES..BLOCK_BYTES + 200) {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            std::fs::write(&path, &bad).unwrap();
+            let Ok(mut reader) = JournalReader::open(&path) else {
+                assert!(at < CRC_AT + 4, "byte {at}");
+                continue;
+            };
+            let records: Vec<Record> = reader.by_ref().map(Result::unwrap).collect();
+            let next = reader.next_sequence();
+            let tail = reader.finish().unwrap();
+            assert!(!tail.sealed, "byte {at}");
+            if tail.is_undamaged() {
+                assert_eq!((records, next), (expected.clone(), 30), "byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn zeroed_words_of_an_open_block_are_seen() {
+    let (_dir, path) = unsealed(&[acked(0), acked(1)]);
+    let good = std::fs::read(&path).unwrap();
+    let end = BLOCK_BYTES + BLOCK_HEADER_BYTES + 100;
+    for (from, to) in [(8, 16), (0, 16), (0, 100), (8, 100), (16, 100)] {
+        let mut bad = good.clone();
+        bad[BLOCK_BYTES + from..(BLOCK_BYTES + to).min(end)].fill(0);
+        std::fs::write(&path, &bad).unwrap();
+        let (records, tail) = read(&path);
+        assert!(records.is_empty(), "{from}..{to}");
+        assert!(!tail.is_undamaged(), "{from}..{to}: {tail:?}");
+    }
+}
+
+#[test]
+fn more_than_an_entry_behind_the_last_is_no_torn_tail() {
+    let (_dir, path) = unsealed(&[acked(0)]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[BLOCK_BYTES + 1000] = 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, tail) = read(&path);
+    assert_eq!(records, [acked(0)]);
+    assert!(tail.lost_bytes > 0 && tail.torn_bytes == 0, "{tail:?}");
+}
+
+/// A `next` out of all proportion would have its reader reserve memory for sequences that never were.
+#[test]
+fn a_damaged_next_is_replaced_by_what_the_records_show() {
+    let expected: Vec<Record> = (0..30_000).map(acked).collect();
+    let (_dir, path) = unsealed(&expected);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for word in [0, u64::MAX, 1 << 60, 1 << 20, 29_000] {
+        bytes[NEXT_AT..NEXT_AT + 8].copy_from_slice(&word.to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        let reader = JournalReader::open(&path).unwrap();
+        assert_eq!(reader.next_sequence(), 30_000, "{word:#x}");
+        let (records, tail) = read(&path);
+        assert!(records == expected);
+        assert_eq!(tail.damaged_blocks, 1, "{word:#x}: the header");
+    }
+}
+
+#[test]
+fn a_damaged_count_of_blocks_hides_none() {
+    let expected: Vec<Record> = (0..60_000).map(acked).collect();
+    let (_dir, path) = unsealed(&expected);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for word in [0, 1, u64::MAX, 1 << 60] {
+        bytes[BLOCKS_AT..BLOCKS_AT + 8].copy_from_slice(&u64::to_le_bytes(word));
+        std::fs::write(&path, &bytes).unwrap();
+        let (records, tail) = read(&path);
+        assert!(records == expected, "{word:#x}");
+        assert_eq!(tail.damaged_blocks, 1, "{word:#x}: the header");
     }
 }
 
@@ -442,16 +649,19 @@ proptest! {
 
     #[test]
     fn hostile_blocks_are_survived(bytes in proptest::collection::vec(any::<u8>(), 1..4000)) {
-        let (_dir, path) = sealed(&consumer(), &[]);
+        let (_dir, path) = unsealed(&[]);
         let mut file = std::fs::read(&path).unwrap();
-        file[SEALED_AT] = 0;
         let at = BLOCK_BYTES + BLOCK_HEADER_BYTES;
         file[at..at + bytes.len()].copy_from_slice(&bytes);
-        let word = u32::try_from(bytes.len()).unwrap();
-        file[BLOCK_BYTES + (BLOCK_STATE_AT + 4)..at].copy_from_slice(&word.to_le_bytes());
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&file[BLOCK_BYTES..BLOCK_BYTES + BLOCK_FIXED_BYTES]);
+        crc.update(&bytes);
+        let state = u64::from(crc.finalize()) | (bytes.len() as u64) << 32;
+        file[BLOCK_BYTES + BLOCK_STATE_AT..at].copy_from_slice(&state.to_le_bytes());
         std::fs::write(&path, &file).unwrap();
         let (records, tail) = read(&path);
         prop_assert_eq!(tail.records, records.len() as u64);
+        prop_assert_eq!(tail.damaged_blocks, 0);
         prop_assert!(!tail.sealed);
     }
 }

@@ -12,10 +12,10 @@ use rustix::io::Errno;
 use crate::record::Record;
 
 use super::deltas::Deltas;
-use super::encode::encode;
+use super::encode::{Entry, encode};
 use super::entry::MAX_ENTRY_BYTES;
 use super::mapping::Mapping;
-use super::varint::Out;
+use super::varint::HEAD_BYTES;
 use super::word::checked;
 use super::{
     BLOCK_BYTES, BLOCK_FIXED_BYTES, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCK_STATE_AT, BLOCKS_AT, CRC_AT,
@@ -104,12 +104,17 @@ impl JournalWriter {
         if BLOCK_HEADER_BYTES + self.committed + MAX_ENTRY_BYTES > BLOCK_BYTES {
             self.next_block()?;
         }
-        let mut out = Out::new();
-        encode(record, &mut self.deltas, &mut out);
-        // Zeros after the entry are there already: a copy of fixed length is the quicker one.
-        self.step.write(self.block_at + BLOCK_HEADER_BYTES + self.committed, out.padded());
-        self.committed += out.bytes().len();
-        self.crc.update(out.bytes());
+        let mut entry = Entry::new();
+        encode(record, &mut self.deltas, &mut entry);
+        let at = self.block_at + BLOCK_HEADER_BYTES + self.committed;
+        // Zeros behind the entry are there already: a copy of fixed length is the quicker one.
+        self.step.write(at, &entry.head());
+        self.crc.update(&entry.head()[..entry.len().min(HEAD_BYTES)]);
+        if entry.len() > HEAD_BYTES {
+            self.step.write(at + HEAD_BYTES, entry.more());
+            self.crc.update(entry.more());
+        }
+        self.committed += entry.len();
         self.store_state(0);
         self.records += 1;
         Ok(())
