@@ -21,6 +21,7 @@ impl Mapping {
     }
 
     /// Copies `bytes` to position `at`.
+    #[inline]
     pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
         self.check(at, bytes.len());
         // SAFETY: the target lies in the mapping (checked), `&mut self` excludes other writers of this
@@ -41,6 +42,7 @@ impl Mapping {
     }
 
     /// The aligned 32-bit word at `at`.
+    #[inline]
     pub(super) fn word32(&self, at: usize) -> &AtomicU32 {
         self.check(at, 4);
         assert!(at.is_multiple_of(4), "unaligned word");
@@ -50,6 +52,7 @@ impl Mapping {
     }
 
     /// The aligned 64-bit word at `at`.
+    #[inline]
     pub(super) fn word64(&self, at: usize) -> &AtomicU64 {
         self.check(at, 8);
         assert!(at.is_multiple_of(8), "unaligned word");
@@ -57,6 +60,7 @@ impl Mapping {
         unsafe { AtomicU64::from_ptr(self.raw.as_mut_ptr().add(at).cast()) }
     }
 
+    #[inline]
     fn check(&self, at: usize, len: usize) {
         assert!(at <= self.raw.len() && len <= self.raw.len() - at, "outside the mapping");
     }

@@ -20,33 +20,41 @@
 //!   48  start_ns u64, period_ns u64         producer: sequence n is intended at start + n * period
 //!   64  profile's name, 64 bytes, zeros after it
 //!  128  crc u32 of bytes 0..128
-//!  192  next u64                            producer: what is at or above was never offered
-//!  200  blocks u64                          entry blocks begun
+//!  192  next u48, its check u16             producer: what is at or above was never offered
+//!  200  blocks u48, its check u16           entry blocks begun
 //!  208  records u64                         set when sealed
 //!  216  crc u32 of bytes 192..216           set when sealed
 //!  220  sealed u32                          1: closed cleanly, and the words above are final
 //!
 //! entry block
 //!    0  magic "LPBK", number u32            from 0
-//!    8  crc u32 of the entries              set when sealed
+//!    8  crc u32                             of the 8 bytes above and the entries
 //!   12  committed u32                       bytes of whole entries; the top bit is set when sealed
-//!   16  entries
+//!   16  entries, then zeros
 //! ```
-//! `committed` and `next` are stored with release order after what they vouch for. Entries (see
-//! `entry.rs`) hold differences that start anew in each block; times are kept to the microsecond,
-//! rounded down.
+//! At every instruction each word says the truth about what is there, under a checksum. `crc` and
+//! `committed` are one 64-bit word, stored with release order after the entry; so are `next` and
+//! `blocks`, each with a check of its own (`word.rs`). Entries (see `entry.rs`) hold differences that
+//! start anew in each block; times are kept to the microsecond, rounded down. Checksums are CRC-32 as
+//! in zlib.
 //!
 //! # Reading
 //! A journal whose writer was killed ends at a known point: [`Tail::sealed`] is false, and all entries
 //! but at most the one being written are there. Lost or altered bytes are a different thing, counted
 //! as damage: nothing may be concluded from the absence of an entry in a damaged journal.
 
+mod block;
+mod decode;
+mod deltas;
+mod encode;
 mod entry;
+mod header;
 mod mapping;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod varint;
+mod word;
 mod writer;
 
 use std::path::PathBuf;
@@ -68,8 +76,10 @@ const SEAL_CRC_AT: usize = 216;
 const SEALED_AT: usize = 220;
 
 const BLOCK_MAGIC: [u8; 4] = *b"LPBK";
-const BLOCK_CRC_AT: usize = 8;
-const COMMITTED_AT: usize = 12;
+/// What of a block's header is under its checksum.
+const BLOCK_FIXED_BYTES: usize = 8;
+/// `crc` and `committed`.
+const BLOCK_STATE_AT: usize = 8;
 const BLOCK_HEADER_BYTES: usize = 16;
 const BLOCK_SEALED: u32 = 1 << 31;
 

@@ -11,11 +11,14 @@ use rustix::io::Errno;
 
 use crate::record::Record;
 
-use super::entry::{Deltas, MAX_ENTRY_BYTES, encode};
+use super::deltas::Deltas;
+use super::encode::{Entry, encode};
+use super::entry::MAX_ENTRY_BYTES;
 use super::mapping::Mapping;
-use super::varint::Out;
+use super::varint::HEAD_BYTES;
+use super::word::checked;
 use super::{
-    BLOCK_BYTES, BLOCK_CRC_AT, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCKS_AT, COMMITTED_AT, CRC_AT,
+    BLOCK_BYTES, BLOCK_FIXED_BYTES, BLOCK_HEADER_BYTES, BLOCK_MAGIC, BLOCK_SEALED, BLOCK_STATE_AT, BLOCKS_AT, CRC_AT,
     FIXED_BYTES, Header, JournalError, MAGIC, NEXT_AT, PROFILE_AT, PROFILE_BYTES_MAX, RECORDS_AT, SEAL_CRC_AT,
     SEALED_AT, Source, VERSION,
 };
@@ -36,6 +39,8 @@ pub struct JournalWriter {
     block_at: usize,
     /// Bytes of entries in it.
     committed: usize,
+    /// Of its fixed bytes and those entries.
+    crc: crc32fast::Hasher,
     deltas: Deltas,
     records: u64,
 }
@@ -50,7 +55,7 @@ impl JournalWriter {
         if path.exists() {
             return Err(JournalError::Exists { path });
         }
-        let fixed = fixed_words(header)?;
+        let words = header_words(header)?;
         // Under another name until the header is whole, so that every `.ljr` can be identified.
         let unfinished = path.with_extension("unfinished");
         let io = |doing| {
@@ -64,14 +69,11 @@ impl JournalWriter {
             .truncate(true)
             .open(&unfinished)
             .map_err(io("create"))?;
-        file.write_all(&fixed).map_err(io("write"))?;
+        file.write_all(&words).map_err(io("write"))?;
         reserve(&file, 0, BLOCK_BYTES + STEP_BYTES).map_err(io("reserve space for"))?;
         std::fs::rename(&unfinished, &path).map_err(io("create"))?;
         let head = Mapping::new(&file, 0, BLOCK_BYTES).map_err(io("map"))?;
         let step = Mapping::new(&file, block_offset(0), STEP_BYTES).map_err(io("map"))?;
-        if let Source::Producer { stream, .. } = header.source {
-            head.word64(NEXT_AT).store(stream.first.to_le(), Ordering::Release);
-        }
         let mut writer = Self {
             path,
             file,
@@ -80,6 +82,7 @@ impl JournalWriter {
             block: 0,
             block_at: 0,
             committed: 0,
+            crc: crc32fast::Hasher::new(),
             deltas: Deltas::new(header.run),
             records: 0,
         };
@@ -101,20 +104,26 @@ impl JournalWriter {
         if BLOCK_HEADER_BYTES + self.committed + MAX_ENTRY_BYTES > BLOCK_BYTES {
             self.next_block()?;
         }
-        let mut out = Out::new();
-        encode(record, &mut self.deltas, &mut out);
-        let bytes = out.bytes();
+        let mut entry = Entry::new();
+        encode(record, &mut self.deltas, &mut entry);
         let at = self.block_at + BLOCK_HEADER_BYTES + self.committed;
-        self.step.write(at, bytes);
-        self.committed += bytes.len();
-        self.store_committed(0);
+        // Zeros behind the entry are there already: a copy of fixed length is the quicker one.
+        self.step.write(at, &entry.head());
+        self.crc.update(&entry.head()[..entry.len().min(HEAD_BYTES)]);
+        if entry.len() > HEAD_BYTES {
+            self.step.write(at + HEAD_BYTES, entry.more());
+            self.crc.update(entry.more());
+        }
+        self.committed += entry.len();
+        self.store_state(0);
         self.records += 1;
         Ok(())
     }
 
     /// Declares that all sequences below `next` were offered. To be called before each `produce()`.
+    #[inline]
     pub fn raise_next(&self, next: u64) {
-        self.header.word64(NEXT_AT).store(next.to_le(), Ordering::Release);
+        self.header.word64(NEXT_AT).store(checked(next).to_le(), Ordering::Release);
     }
 
     /// Closes the journal: its totals are final, and readers can tell that nothing is missing.
@@ -122,7 +131,7 @@ impl JournalWriter {
     /// # Errors
     /// If the file can't be cut to its length; the journal is sealed nevertheless.
     pub fn seal(mut self) -> Result<(), JournalError> {
-        self.seal_block();
+        self.store_state(BLOCK_SEALED);
         self.header.word64(RECORDS_AT).store(self.records.to_le(), Ordering::Relaxed);
         let crc = self.header.crc32(NEXT_AT, SEAL_CRC_AT - NEXT_AT);
         self.header.word32(SEAL_CRC_AT).store(crc.to_le(), Ordering::Relaxed);
@@ -142,11 +151,11 @@ impl JournalWriter {
             let step = reserve(&self.file, offset, STEP_BYTES)
                 .and_then(|()| Mapping::new(&self.file, offset, STEP_BYTES))
                 .map_err(|source| JournalError::Io { doing: "reserve space for", path: self.path.clone(), source })?;
-            self.seal_block();
+            self.store_state(BLOCK_SEALED);
             self.step = step;
             self.block_at = 0;
         } else {
-            self.seal_block();
+            self.store_state(BLOCK_SEALED);
             self.block_at += BLOCK_BYTES;
         }
         self.block = next;
@@ -157,23 +166,22 @@ impl JournalWriter {
     fn begin_block(&mut self) {
         self.committed = 0;
         self.deltas.reset();
-        let mut head = [0; 8];
-        head[..4].copy_from_slice(&BLOCK_MAGIC);
-        head[4..].copy_from_slice(&self.block.to_le_bytes());
-        self.step.write(self.block_at, &head);
-        self.header.word64(BLOCKS_AT).store((u64::from(self.block) + 1).to_le(), Ordering::Release);
+        let mut fixed = [0; BLOCK_FIXED_BYTES];
+        fixed[..4].copy_from_slice(&BLOCK_MAGIC);
+        fixed[4..].copy_from_slice(&self.block.to_le_bytes());
+        self.step.write(self.block_at, &fixed);
+        self.crc = crc32fast::Hasher::new();
+        self.crc.update(&fixed);
+        self.store_state(0);
+        self.header.word64(BLOCKS_AT).store(checked(u64::from(self.block) + 1).to_le(), Ordering::Release);
     }
 
-    fn seal_block(&mut self) {
-        let crc = self.step.crc32(self.block_at + BLOCK_HEADER_BYTES, self.committed);
-        self.step.word32(self.block_at + BLOCK_CRC_AT).store(crc.to_le(), Ordering::Relaxed);
-        self.store_committed(BLOCK_SEALED);
-    }
-
-    fn store_committed(&self, sealed: u32) {
+    #[inline]
+    fn store_state(&self, sealed: u32) {
         // A block is 64 KiB, so that its length fits.
-        let committed = u32::try_from(self.committed).unwrap_or(u32::MAX >> 1);
-        self.step.word32(self.block_at + COMMITTED_AT).store((committed | sealed).to_le(), Ordering::Release);
+        let committed = self.committed as u32 | sealed;
+        let state = u64::from(self.crc.clone().finalize()) | u64::from(committed) << 32;
+        self.step.word64(self.block_at + BLOCK_STATE_AT).store(state.to_le(), Ordering::Release);
     }
 }
 
@@ -202,7 +210,8 @@ fn reserve(file: &File, offset: u64, len: usize) -> std::io::Result<()> {
     }
 }
 
-fn fixed_words(header: &Header) -> Result<[u8; CRC_AT + 4], JournalError> {
+/// The header of a journal without entries.
+fn header_words(header: &Header) -> Result<[u8; SEALED_AT + 4], JournalError> {
     let name = header.profile.as_bytes();
     if name.len() > PROFILE_BYTES_MAX {
         return Err(JournalError::ProfileName { profile: header.profile.clone() });
@@ -214,7 +223,7 @@ fn fixed_words(header: &Header) -> Result<[u8; CRC_AT + 4], JournalError> {
         Source::Tail => (4, 0, 0, None),
         Source::Parking => (5, 0, 0, None),
     };
-    let mut words = [0; CRC_AT + 4];
+    let mut words = [0; SEALED_AT + 4];
     let mut put = |at: usize, bytes: &[u8]| words[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &MAGIC);
     put(8, &VERSION.to_le_bytes());
@@ -231,7 +240,9 @@ fn fixed_words(header: &Header) -> Result<[u8; CRC_AT + 4], JournalError> {
         put(48, &stream.start_ns.to_le_bytes());
         put(56, &stream.period_ns.to_le_bytes());
     }
+    put(NEXT_AT, &checked(stream.map_or(0, |stream| stream.first)).to_le_bytes());
+    put(BLOCKS_AT, &checked(0).to_le_bytes());
     let crc = crc32fast::hash(&words[..FIXED_BYTES]);
-    words[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+    words[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_le_bytes());
     Ok(words)
 }

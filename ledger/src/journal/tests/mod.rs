@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+mod compact;
+mod damage;
+
 use super::*;
 use crate::category::Told;
 use crate::record::{Content, Identity, Isolation, Place, Record, TxnOutcome};
@@ -48,6 +51,17 @@ fn sealed(header: &Header, records: &[Record]) -> (tempfile::TempDir, PathBuf) {
     let path = writer.path().to_owned();
     writer.seal().unwrap();
     (dir, path)
+}
+
+/// Offers and writes the records, and ends as a killed writer does.
+fn unsealed(records: &[Record]) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
+    for record in records {
+        writer.append(record).unwrap();
+    }
+    writer.raise_next(records.len() as u64);
+    (dir, writer.path().to_owned())
 }
 
 fn read(path: &Path) -> (Vec<Record>, Tail) {
@@ -117,158 +131,47 @@ fn a_journal_is_readable_while_it_is_written() {
 
 #[test]
 fn a_writer_dropped_unsealed_leaves_all_its_records() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
     let expected: Vec<Record> = (0..100_000).map(acked).collect();
-    for record in &expected {
-        writer.append(record).unwrap();
-    }
-    let path = writer.path().to_owned();
-    drop(writer);
+    let (_dir, path) = unsealed(&expected);
     let (records, tail) = read(&path);
     assert!(records == expected);
     assert!(!tail.sealed && tail.is_undamaged());
     assert_eq!(tail.torn_bytes, 0);
 }
 
-/// The largest files of a run: each event at most 8 bytes, times included.
 #[test]
-fn steady_state_is_compact() {
-    let told: Vec<Record> = (0..200_000).map(acked).collect();
-    let consumed: Vec<Record> = (0..200_000_u64)
-        .flat_map(|i| {
-            // Three partitions in turn, batches of 20, two producers.
-            let partition = i32::try_from(i / 20 % 3).unwrap();
-            let offset = (i / 60 * 20 + i % 20).cast_signed();
-            let at_ns = 7_000_000_000 + i * 333_000;
-            let identity = Identity {
-                run: RUN,
-                producer: u16::try_from(i % 2).unwrap(),
-                incarnation: 0,
-                partition,
-                sequence: i / 6,
-                attempt: 0,
-            };
-            [
-                Record::Polled { partition, offset, at_ns },
-                Record::Processed { partition, offset, identity: Some(identity), at_ns: at_ns + 20_000 },
-            ]
-        })
-        .collect();
-    for (header, records) in [(producer(), told), (consumer(), consumed)] {
-        let (_dir, path) = sealed(&header, &records);
-        let bytes = std::fs::metadata(&path).unwrap().len();
-        let per_record = bytes as f64 / records.len() as f64;
-        assert!(per_record < 8.0, "{per_record} bytes a record");
-        let (back, tail) = read(&path);
-        assert!(back == records);
-        assert!(tail.sealed && tail.is_undamaged());
-    }
+fn pushed_and_pulled_are_the_same() {
+    let (_dir, path) = sealed(&consumer(), &compact::irregular_consumer(true));
+    let (pulled, tail) = read(&path);
+    let mut pushed = Vec::new();
+    let take = |record: &Record| {
+        pushed.push(*record);
+        Ok::<(), JournalError>(())
+    };
+    assert_eq!(JournalReader::open(&path).unwrap().for_each(take).unwrap(), tail);
+    assert!(pushed == pulled);
+    // Also from the middle on.
+    let mut reader = JournalReader::open(&path).unwrap();
+    reader.by_ref().take(100_000).for_each(drop);
+    let mut rest = 0;
+    let count = |_: &Record| {
+        rest += 1;
+        Ok::<(), JournalError>(())
+    };
+    assert_eq!(reader.for_each(count).unwrap(), tail);
+    assert_eq!(rest, pulled.len() - 100_000);
 }
 
 #[test]
-fn every_truncation_is_seen_and_leaves_a_prefix() {
-    let expected: Vec<Record> = (0..40).map(acked).collect();
-    let (dir, path) = sealed(&producer(), &expected);
-    let whole = std::fs::read(&path).unwrap();
-    let cut = dir.path().join("cut.ljr");
-    let mut lengths: Vec<usize> = (0..FIXED_BYTES * 2).collect();
-    lengths.extend(BLOCK_BYTES - 2..BLOCK_BYTES + 500);
-    for len in lengths {
-        std::fs::write(&cut, &whole[..len]).unwrap();
-        if len < SEALED_AT + 4 {
-            assert!(JournalReader::open(&cut).is_err(), "{len} bytes");
-            continue;
-        }
-        let (records, tail) = read(&cut);
-        assert_eq!(records, expected[..records.len()], "{len} bytes");
-        assert_eq!(tail.records, records.len() as u64);
-        if records.len() < expected.len() {
-            assert!(!tail.sealed && !tail.is_undamaged(), "{len} bytes: {tail:?}");
-        }
-    }
-    let (records, tail) = read(&path);
-    assert_eq!(records, expected);
-    assert!(tail.sealed);
-}
-
-#[test]
-fn an_unsealed_journal_cut_short_is_damaged_not_torn() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
-    for sequence in 0..40_000 {
-        writer.append(&acked(sequence)).unwrap();
-    }
-    let path = writer.path().to_owned();
-    drop(writer);
-    let whole = std::fs::read(&path).unwrap();
-    for blocks in 1..3 {
-        std::fs::write(&path, &whole[..BLOCK_BYTES * blocks]).unwrap();
-        let (_, tail) = read(&path);
-        assert!(!tail.is_undamaged(), "{blocks} blocks: {tail:?}");
-    }
-}
-
-#[test]
-fn an_entry_in_hand_is_a_torn_tail() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
-    for sequence in 0..10 {
-        writer.append(&acked(sequence)).unwrap();
-    }
-    let path = writer.path().to_owned();
-    drop(writer);
-    let mut bytes = std::fs::read(&path).unwrap();
-    let committed =
-        u32::from_le_bytes(bytes[BLOCK_BYTES + COMMITTED_AT..BLOCK_BYTES + COMMITTED_AT + 4].try_into().unwrap());
-    let end = BLOCK_BYTES + BLOCK_HEADER_BYTES + committed as usize;
-    bytes[end..end + 3].copy_from_slice(&[0xe0, 0, 2]);
-    std::fs::write(&path, &bytes).unwrap();
-    let (records, tail) = read(&path);
-    assert_eq!(records.len(), 10);
-    assert_eq!(tail, Tail { records: 10, torn_bytes: 3, ..Tail::default() });
-    assert!(tail.is_undamaged());
-}
-
-#[test]
-fn a_flipped_bit_in_a_sealed_journal_is_seen() {
-    let expected: Vec<Record> = (0..30).map(acked).collect();
-    let (_dir, path) = sealed(&producer(), &expected);
-    let good = std::fs::read(&path).unwrap();
-    let used = BLOCK_BYTES + BLOCK_HEADER_BYTES + 30 * 8;
-    let positions = (0..CRC_AT + 4).chain(NEXT_AT..SEALED_AT + 4).chain(BLOCK_BYTES..used);
-    for at in positions {
-        let mut bad = good.clone();
-        bad[at] ^= 0x10;
-        if bad[at] == good[at] {
-            continue;
-        }
-        std::fs::write(&path, &bad).unwrap();
-        let Ok(reader) = JournalReader::open(&path) else {
-            assert!(at < CRC_AT + 4, "byte {at}");
-            continue;
-        };
-        let tail = reader.finish().unwrap();
-        let seen = !tail.sealed || !tail.is_undamaged() || tail.torn_bytes > 0;
-        assert!(seen, "byte {at}: {tail:?}");
-    }
-}
-
-#[test]
-fn damage_in_one_block_leaves_the_others() {
-    let expected: Vec<Record> = (0..60_000).map(acked).collect();
-    let (_dir, path) = sealed(&producer(), &expected);
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[2 * BLOCK_BYTES + 5000] ^= 1;
-    std::fs::write(&path, &bytes).unwrap();
-    let (records, tail) = read(&path);
-    assert_eq!(tail.damaged_blocks, 1);
-    assert!(!tail.sealed);
-    assert!(records.len() > 30_000 && records.len() < expected.len());
-    let lost = expected.len() - records.len();
-    let (before, after) = records.split_at((0..records.len()).find(|at| records[*at] != expected[*at]).unwrap());
-    assert_eq!(*before, expected[..before.len()]);
-    assert_eq!(*after, expected[before.len() + lost..]);
+fn reading_ends_with_the_first_error_of_the_taker() {
+    let (_dir, path) = sealed(&producer(), &[acked(0), acked(1), acked(2)]);
+    let mut taken = 0;
+    let refuse = |_: &Record| {
+        taken += 1;
+        if taken == 2 { Err(JournalError::NotAJournal { path: PathBuf::new() }) } else { Ok(()) }
+    };
+    assert!(JournalReader::open(&path).unwrap().for_each(refuse).is_err());
+    assert_eq!(taken, 2);
 }
 
 #[test]
@@ -441,16 +344,19 @@ proptest! {
 
     #[test]
     fn hostile_blocks_are_survived(bytes in proptest::collection::vec(any::<u8>(), 1..4000)) {
-        let (_dir, path) = sealed(&consumer(), &[]);
+        let (_dir, path) = unsealed(&[]);
         let mut file = std::fs::read(&path).unwrap();
-        file[SEALED_AT] = 0;
         let at = BLOCK_BYTES + BLOCK_HEADER_BYTES;
         file[at..at + bytes.len()].copy_from_slice(&bytes);
-        let word = u32::try_from(bytes.len()).unwrap();
-        file[BLOCK_BYTES + COMMITTED_AT..at].copy_from_slice(&word.to_le_bytes());
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&file[BLOCK_BYTES..BLOCK_BYTES + BLOCK_FIXED_BYTES]);
+        crc.update(&bytes);
+        let state = u64::from(crc.finalize()) | (bytes.len() as u64) << 32;
+        file[BLOCK_BYTES + BLOCK_STATE_AT..at].copy_from_slice(&state.to_le_bytes());
         std::fs::write(&path, &file).unwrap();
         let (records, tail) = read(&path);
         prop_assert_eq!(tail.records, records.len() as u64);
+        prop_assert_eq!(tail.damaged_blocks, 0);
         prop_assert!(!tail.sealed);
     }
 }

@@ -1,0 +1,182 @@
+//! Journals cut short, altered and torn: all of it seen, none of it fatal.
+
+use super::*;
+
+#[test]
+fn every_truncation_is_seen_and_leaves_a_prefix() {
+    let expected: Vec<Record> = (0..40).map(acked).collect();
+    let (dir, path) = sealed(&producer(), &expected);
+    let whole = std::fs::read(&path).unwrap();
+    let cut = dir.path().join("cut.ljr");
+    let mut lengths: Vec<usize> = (0..FIXED_BYTES * 2).collect();
+    lengths.extend(BLOCK_BYTES - 2..BLOCK_BYTES + 500);
+    for len in lengths {
+        std::fs::write(&cut, &whole[..len]).unwrap();
+        if len < SEALED_AT + 4 {
+            assert!(JournalReader::open(&cut).is_err(), "{len} bytes");
+            continue;
+        }
+        let (records, tail) = read(&cut);
+        assert_eq!(records, expected[..records.len()], "{len} bytes");
+        assert_eq!(tail.records, records.len() as u64);
+        if records.len() < expected.len() {
+            assert!(!tail.sealed && !tail.is_undamaged(), "{len} bytes: {tail:?}");
+        }
+    }
+    let (records, tail) = read(&path);
+    assert_eq!(records, expected);
+    assert!(tail.sealed);
+}
+
+#[test]
+fn an_unsealed_journal_cut_short_is_damaged_not_torn() {
+    let records: Vec<Record> = (0..60_000).map(acked).collect();
+    let (_dir, path) = unsealed(&records);
+    let whole = std::fs::read(&path).unwrap();
+    for blocks in 1..3 {
+        std::fs::write(&path, &whole[..BLOCK_BYTES * blocks]).unwrap();
+        let (_, tail) = read(&path);
+        assert!(!tail.is_undamaged(), "{blocks} blocks: {tail:?}");
+    }
+}
+
+#[test]
+fn an_entry_in_hand_is_a_torn_tail() {
+    let records: Vec<Record> = (0..10).map(acked).collect();
+    let (_dir, path) = unsealed(&records);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let committed = u32::from_le_bytes(
+        bytes[BLOCK_BYTES + (BLOCK_STATE_AT + 4)..BLOCK_BYTES + (BLOCK_STATE_AT + 4) + 4].try_into().unwrap(),
+    );
+    let end = BLOCK_BYTES + BLOCK_HEADER_BYTES + committed as usize;
+    bytes[end..end + 3].copy_from_slice(&[0xe0, 0, 2]);
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, tail) = read(&path);
+    assert_eq!(records.len(), 10);
+    assert_eq!(tail, Tail { records: 10, torn_bytes: 3, ..Tail::default() });
+    assert!(tail.is_undamaged());
+}
+
+#[test]
+fn a_flipped_bit_in_a_sealed_journal_is_seen() {
+    let expected: Vec<Record> = (0..30).map(acked).collect();
+    let (_dir, path) = sealed(&producer(), &expected);
+    let good = std::fs::read(&path).unwrap();
+    let used = BLOCK_BYTES + BLOCK_HEADER_BYTES + 30 * 3;
+    let positions = (0..CRC_AT + 4).chain(NEXT_AT..SEALED_AT + 4).chain(BLOCK_BYTES..used);
+    for at in positions {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        if bad[at] == good[at] {
+            continue;
+        }
+        std::fs::write(&path, &bad).unwrap();
+        let Ok(reader) = JournalReader::open(&path) else {
+            assert!(at < CRC_AT + 4, "byte {at}");
+            continue;
+        };
+        let tail = reader.finish().unwrap();
+        let seen = !tail.sealed || !tail.is_undamaged() || tail.torn_bytes > 0;
+        assert!(seen, "byte {at}: {tail:?}");
+    }
+}
+
+/// Without a seal, what is read as whole is whole all the same.
+#[test]
+fn a_flipped_bit_in_an_unsealed_journal_is_seen_or_harmless() {
+    let expected: Vec<Record> = (0..30).map(acked).collect();
+    let (_dir, path) = unsealed(&expected);
+    let good = std::fs::read(&path).unwrap();
+    for at in (0..SEALED_AT + 4).chain(BLOCK_BYTES..BLOCK_BYTES + 200) {
+        for bit in 0..8 {
+            let mut bad = good.clone();
+            bad[at] ^= 1 << bit;
+            std::fs::write(&path, &bad).unwrap();
+            let Ok(mut reader) = JournalReader::open(&path) else {
+                assert!(at < CRC_AT + 4, "byte {at}");
+                continue;
+            };
+            let records: Vec<Record> = reader.by_ref().map(Result::unwrap).collect();
+            let next = reader.next_sequence();
+            let tail = reader.finish().unwrap();
+            assert!(!tail.sealed, "byte {at}");
+            if tail.is_undamaged() {
+                assert_eq!((records, next), (expected.clone(), 30), "byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn zeroed_words_of_an_open_block_are_seen() {
+    let (_dir, path) = unsealed(&[acked(0), acked(1)]);
+    let good = std::fs::read(&path).unwrap();
+    let end = BLOCK_BYTES + BLOCK_HEADER_BYTES + 100;
+    for (from, to) in [(8, 16), (0, 16), (0, 100), (8, 100), (16, 100)] {
+        let mut bad = good.clone();
+        bad[BLOCK_BYTES + from..(BLOCK_BYTES + to).min(end)].fill(0);
+        std::fs::write(&path, &bad).unwrap();
+        let (records, tail) = read(&path);
+        assert!(records.is_empty(), "{from}..{to}");
+        assert!(!tail.is_undamaged(), "{from}..{to}: {tail:?}");
+    }
+}
+
+#[test]
+fn more_than_an_entry_behind_the_last_is_no_torn_tail() {
+    let (_dir, path) = unsealed(&[acked(0)]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[BLOCK_BYTES + 1000] = 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, tail) = read(&path);
+    assert_eq!(records, [acked(0)]);
+    assert!(tail.lost_bytes > 0 && tail.torn_bytes == 0, "{tail:?}");
+}
+
+/// A `next` out of all proportion would have its reader reserve memory for sequences that never were.
+#[test]
+fn a_damaged_next_is_replaced_by_what_the_records_show() {
+    let expected: Vec<Record> = (0..30_000).map(acked).collect();
+    let (_dir, path) = unsealed(&expected);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for word in [0, u64::MAX, 1 << 60, 1 << 20, 29_000] {
+        bytes[NEXT_AT..NEXT_AT + 8].copy_from_slice(&word.to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        let reader = JournalReader::open(&path).unwrap();
+        assert_eq!(reader.next_sequence(), 30_000, "{word:#x}");
+        let (records, tail) = read(&path);
+        assert!(records == expected);
+        assert_eq!(tail.damaged_blocks, 1, "{word:#x}: the header");
+    }
+}
+
+#[test]
+fn a_damaged_count_of_blocks_hides_none() {
+    let expected: Vec<Record> = (0..60_000).map(acked).collect();
+    let (_dir, path) = unsealed(&expected);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for word in [0, 1, u64::MAX, 1 << 60] {
+        bytes[BLOCKS_AT..BLOCKS_AT + 8].copy_from_slice(&u64::to_le_bytes(word));
+        std::fs::write(&path, &bytes).unwrap();
+        let (records, tail) = read(&path);
+        assert!(records == expected, "{word:#x}");
+        assert_eq!(tail.damaged_blocks, 1, "{word:#x}: the header");
+    }
+}
+
+#[test]
+fn damage_in_one_block_leaves_the_others() {
+    let expected: Vec<Record> = (0..60_000).map(acked).collect();
+    let (_dir, path) = sealed(&producer(), &expected);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[2 * BLOCK_BYTES + 5000] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, tail) = read(&path);
+    assert_eq!(tail.damaged_blocks, 1);
+    assert!(!tail.sealed);
+    assert!(records.len() > 30_000 && records.len() < expected.len());
+    let lost = expected.len() - records.len();
+    let (before, after) = records.split_at((0..records.len()).find(|at| records[*at] != expected[*at]).unwrap());
+    assert_eq!(*before, expected[..before.len()]);
+    assert_eq!(*after, expected[before.len() + lost..]);
+}
