@@ -149,7 +149,8 @@ impl<'a> Judge<'a> {
         if self.expects(name, Metric::ResumedWithin) {
             return;
         }
-        for (fault, resumption) in self.case.faults.iter().zip(&outcome.times.resumption) {
+        for (fault, window) in self.case.faults.iter().zip(&outcome.times.windows) {
+            let resumption = &window.resumption;
             let silent =
                 [("acknowledged", &resumption.unacked_partitions), ("processed", &resumption.unprocessed_partitions)];
             for (what, partitions) in silent {

@@ -3,7 +3,7 @@
 use test_case::test_case;
 
 use super::*;
-use crate::availability::{Resumption, Span};
+use crate::availability::{Resumption, Span, WindowTimes};
 use crate::counts::{Counts, Undelivered};
 use crate::reconcile::PartitionResult;
 
@@ -30,16 +30,17 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
             strays: vec![],
         },
         times: Times {
-            ack_latency_ms: None,
             unavailable: span(8_200, false),
-            exposure: vec![5_000],
             exposed: 5_000,
-            resumption: vec![Resumption {
-                acks: span(120, false),
-                processing: span(1_500, false),
-                unacked_partitions: vec![],
-                unprocessed_partitions: vec![],
+            windows: vec![WindowTimes {
+                resumption: Resumption {
+                    acks: span(120, false),
+                    processing: span(1_500, false),
+                    ..Resumption::default()
+                },
+                ..WindowTimes::default()
             }],
+            ..Times::default()
         },
         read_committed: true,
         host_too_busy: false,
@@ -183,8 +184,8 @@ use ReasonKind as R;
 #[test_case(|c| c.baseline().deserted = vec!["baseline producer 0 ended (signal 9)".to_owned()], R::Deserted; "a client died")]
 #[test_case(|c| c.resilient().times.exposed = 999, R::Exposure; "too few exposed")]
 #[test_case(|c| c.promises.min_exposure[0].0 = "nobody".to_owned(), R::Exposure; "exposure of no profile")]
-#[test_case(|c| c.baseline().times.resumption[0].unacked_partitions = vec![1], R::NotResumed; "no acks")]
-#[test_case(|c| c.resilient().times.resumption[0].unprocessed_partitions = vec![0, 1], R::NotResumed; "no processing")]
+#[test_case(|c| c.baseline().times.windows[0].resumption.unacked_partitions = vec![1], R::NotResumed; "no acks")]
+#[test_case(|c| c.resilient().times.windows[0].resumption.unprocessed_partitions = vec![0, 1], R::NotResumed; "no processing")]
 #[test_case(|c| c.count(0, |n| n.lagging = 1), R::LagLeft; "lag left")]
 #[test_case(|c| c.count(0, |n| n.behind_open_txn = 1), R::LagLeft; "behind an open transaction")]
 #[test_case(|c| c.promises.must_show[0].bound = 151, R::NotShown; "not shown")]
@@ -313,7 +314,7 @@ fn an_expectation_on_lagging_is_that_profiles_alone() {
 fn an_expectation_on_resumption_judges_it() {
     let silent = |comparison, bound| {
         kinds(move |case| {
-            let resumption = &mut case.resilient().times.resumption[0];
+            let resumption = &mut case.resilient().times.windows[0].resumption;
             resumption.processing = span(50_000, true);
             resumption.unprocessed_partitions = vec![0];
             let asked = promise("resilient", "resumed_within", comparison, bound);
@@ -376,7 +377,7 @@ fn reasons_are_sentences() {
         case.count(1, |counts| counts.lagging = 2);
         case.resilient().times.exposed = 12;
         case.resilient().times.unavailable = span(29_999, true);
-        case.resilient().times.resumption[0].unprocessed_partitions = vec![0, 1];
+        case.resilient().times.windows[0].resumption.unprocessed_partitions = vec![0, 1];
         case.baseline().reconciliation.journals_complete = false;
     });
     insta::assert_snapshot!(reasons.join("\n"), @r"
