@@ -3,7 +3,7 @@
 use test_case::test_case;
 
 use super::*;
-use crate::availability::{Resumption, Span, WindowTimes};
+use crate::availability::{Latency, Resumption, Span, WindowTimes};
 use crate::counts::{Counts, Undelivered};
 use crate::reconcile::PartitionResult;
 
@@ -285,6 +285,42 @@ fn a_busy_host_shows_no_time_either() {
         case.baseline().host_too_busy = true;
     });
     assert_eq!((verdict, reasons), (Verdict::Inconclusive, vec![R::HostTooBusy]));
+}
+
+#[test_case("ack_latency_p99", 13, Verdict::Pass; "below")]
+#[test_case("ack_latency_p99", 12, Verdict::Fail; "above by less than a millisecond")]
+#[test_case("end_to_end_p99", 13, Verdict::Inconclusive; "nothing was processed")]
+fn latencies_are_judged_to_the_microsecond(metric: &str, bound: u64, expected: Verdict) {
+    let (verdict, _) = kinds(|case| {
+        case.resilient().times.ack_latency_ms = Some(Latency { p50: 1.0, p99: 12.7, p999: 100.0, max: 100.0 });
+        case.promises.must_hold.push(promise("resilient", metric, Comparison::LessThan, bound));
+    });
+    assert_eq!(verdict, expected);
+}
+
+#[test_case("ack_latency_p99", 12.7, "12.7 ms"; "milliseconds")]
+#[test_case("ack_latency_p99", 0.25, "0.25 ms"; "parts of one")]
+#[test_case("ack_latency_p99", 7_880.703, "7.881 s"; "seconds")]
+fn latencies_are_told_as_people_read_them(metric: &str, ms: f64, text: &str) {
+    let (_, reasons) = told(|case| {
+        case.resilient().times.ack_latency_ms = Some(Latency { p50: 0.0, p99: ms, p999: ms, max: ms });
+        case.promises.must_hold = vec![promise("resilient", metric, Comparison::LessThan, 30_000)];
+    });
+    assert_eq!(reasons[1], format!("resilient: {metric} is {text}, and < 30 s was promised."));
+}
+
+#[test]
+fn how_many_waited_is_the_hosts_too_where_it_is_too_busy() {
+    let waited = |too_busy| {
+        kinds(move |case| {
+            case.resilient().host_too_busy = too_busy;
+            case.resilient().times.windows[0].unavailable = span(8_200, false);
+            case.resilient().times.windows[0].waited = 5_000;
+            case.promises.must_hold = vec![promise("resilient", "waited", Comparison::AtMost, 100)];
+        })
+    };
+    assert_eq!(waited(false), (Verdict::Fail, vec![R::Broken]));
+    assert_eq!(waited(true), (Verdict::Inconclusive, vec![R::HostTooBusy]));
 }
 
 #[test]
