@@ -1,38 +1,64 @@
 //! Times of one profile, measured against when each message was *meant* to be sent, so that a
 //! producer held up by the cluster cannot hide it (no coordinated omission).
 //!
-//! **Latency** of a message: its first ack minus its intended time. Messages without an ack have
-//! none.
+//! **Latency** of a message: its first ack minus its intended moment. Messages without an ack have
+//! none. Within a transaction the ack is the commit's. A message belongs to a fault if it waited for
+//! that ack at any time in the fault's window, whatever its partition, and to the quiet time if it
+//! belongs to no fault.
+//!
+//! **End-to-end latency** of a message: its first processing minus its intended moment (all clients
+//! share one clock). Messages that nobody processed have none.
 //!
 //! **Unavailability** of a stream: for each message, the time from its intended moment until it *or
 //! any later message of the stream* is acknowledged; the longest of these. So a healthy stream reads
 //! about its latency, an outage of 8 s reads 8 s, and a message that failed for itself while its
 //! successors went through does not count as an outage. Where nothing was acknowledged any more, the
 //! time is open ("at least"): up to the end of the observation if a report was still outstanding,
-//! else up to the last report, since after it nobody tried.
+//! else up to the last report, since after it nobody tried. The unavailability *in a fault* is the
+//! longest of those times that overlap its window, in their full length; the messages that **waited**
+//! are those that came due in it, summed over the streams, each with its own longest time.
 //!
 //! **Exposure** to a window: messages that were on their way (from intended moment to report) at any
 //! time in it, on the partitions that the fault affects. Messages that the client never took are
-//! not among them.
+//! not among them. A message that the application sent several times is on its way until the last
+//! report; one within a transaction until that has ended.
 //!
-//! acks=0 has none of these but exposure: its reports say only that a message was written to a
-//! socket. (With acks=0 and not even such a report, the stream is unavailable like any other.)
+//! acks=0 has none of these but exposure and end-to-end latency: its reports say only that a message
+//! was written to a socket. (With acks=0 and not even such a report, the stream is unavailable like
+//! any other.)
 //!
-//! **Resumption** asks every stream and every partition: a cluster that serves two partitions of
-//! three has not resumed.
+//! **Recovery** of the cluster counts from the proof of the heal until recovery was seen;
+//! **resumption** until clients went on, and asks every stream and every partition: a cluster that
+//! serves two partitions of three has not resumed.
+//!
+//! # Limits
+//! Entries of a stream's journals come in the order of time, incarnations in their order, and so do
+//! the processings of all members together. Where a clock went back all the same, unavailability may
+//! come out longer, never shorter. Memory goes with what was told, whatever a journal's header claims:
+//! at most three bits a sequence, and next to nothing for ranges that were told in full.
 
-use std::collections::BTreeMap;
+mod keeper;
+mod latency;
+mod pending;
+mod reports;
+mod sequences;
+mod track;
+mod waits;
 
-use hdrhistogram::Histogram;
+#[cfg(test)]
+mod random;
+#[cfg(test)]
+mod slow;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
-use crate::category::Told;
 use crate::reconcile::StreamId;
-use crate::record::Record;
+
+pub use keeper::Timekeeper;
 
 const NS_PER_MS: u64 = 1_000_000;
-/// Latencies above a day are counted as a day.
-const LATENCY_LIMIT_US: u64 = 24 * 3_600 * 1_000_000;
 
 /// A stream with its pace: message n is meant to be sent at `start_ns + n * period_ns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +77,19 @@ impl PacedStream {
     const fn intended_ns(&self, sequence: u64) -> u64 {
         self.start_ns.saturating_add(sequence.saturating_mul(self.period_ns))
     }
+
+    /// How many of the sequences offered are meant to be sent by a moment, itself included: those
+    /// below this number.
+    fn due_by(&self, ns: u64) -> u64 {
+        if ns == u64::MAX {
+            return self.offered;
+        }
+        let Some(since) = ns.checked_sub(self.start_ns) else {
+            return 0;
+        };
+        let last = since.checked_div(self.period_ns);
+        last.map_or(self.offered, |last| self.offered.min(last.saturating_add(1)))
+    }
 }
 
 /// The time of a fault, CLOCK_BOOTTIME.
@@ -62,6 +101,8 @@ pub struct Window {
     pub healed_ns: Option<u64>,
     /// When the cluster was as before.
     pub recovered_ns: Option<u64>,
+    /// When the wait for that was given up.
+    pub given_up_ns: Option<u64>,
     /// Partitions of this profile's topic that it affects; none for all.
     pub partitions: Option<Vec<i32>>,
 }
@@ -74,6 +115,21 @@ impl Window {
 
     fn affects(&self, partition: i32) -> bool {
         self.partitions.as_ref().is_none_or(|affected| affected.contains(&partition))
+    }
+
+    /// Whether what lasted between two moments lasted at any time in it.
+    fn overlaps(&self, from_ns: u64, until_ns: u64) -> bool {
+        from_ns <= self.end_ns() && until_ns >= self.called_ns
+    }
+
+    /// From the heal's proof until recovery; none if it was not healed.
+    fn recovery(&self) -> Option<Span> {
+        let since_heal = |ns: u64, healed: u64| ns.saturating_sub(healed);
+        self.healed_ns.map(|healed| match (self.recovered_ns, self.given_up_ns) {
+            (Some(recovered), _) => Span::closed(since_heal(recovered, healed)),
+            (None, Some(given_up)) => Span::open(since_heal(given_up, healed)),
+            (None, None) => Span::open(0),
+        })
     }
 }
 
@@ -101,7 +157,8 @@ impl Span {
     }
 }
 
-/// Latency from the intended moment to the ack, in milliseconds.
+/// Times from the intended moment, in milliseconds, each within a thousandth of itself and never
+/// below what was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.
@@ -115,7 +172,7 @@ pub struct Latency {
 }
 
 /// How clients went on after a fault.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resumption {
     /// From the heal's proof to the first ack after it, the longest over the streams; none for
     /// acks=0 or if the fault was not healed.
@@ -129,251 +186,58 @@ pub struct Resumption {
     pub unprocessed_partitions: Vec<i32>,
 }
 
+/// The times of one profile in one window.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowTimes {
+    /// Messages exposed to it.
+    pub exposure: u64,
+    /// The longest time without an ack that overlaps it, over all streams; none for acks=0 or if no
+    /// message was due until its end.
+    pub unavailable: Option<Span>,
+    /// Messages that came due in the longest times without an ack that overlap it.
+    pub waited: u64,
+    /// Of the messages that waited for their ack at any time in it; none if there are none.
+    pub ack_latency_ms: Option<Latency>,
+    /// From the heal's proof until the cluster was as before; none if it was not healed.
+    pub recovery: Option<Span>,
+    /// How clients went on.
+    pub resumption: Resumption,
+}
+
 /// The times of one profile.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// None if nothing was acknowledged.
     pub ack_latency_ms: Option<Latency>,
+    /// Of the messages that waited for their ack in no window; none if there are none.
+    pub ack_latency_quiet_ms: Option<Latency>,
+    /// None if nothing was processed.
+    pub end_to_end_ms: Option<Latency>,
     /// The longest over the streams; none for acks=0 or if nothing was offered.
     pub unavailable: Option<Span>,
-    /// Messages exposed to each window, in the order given.
-    pub exposure: Vec<u64>,
     /// Messages exposed to any window, each counted once.
     pub exposed: u64,
-    /// After each window, in the order given.
-    pub resumption: Vec<Resumption>,
+    /// In the order given.
+    pub windows: Vec<WindowTimes>,
 }
 
 impl Times {
     /// Until acks and processing had resumed after every heal; none without a healed fault.
     #[must_use]
     pub fn resumed_within(&self) -> Option<Span> {
-        self.resumption.iter().flat_map(|r| [r.acks, r.processing]).flatten().reduce(Span::longest)
+        let resumptions = self.windows.iter().map(|window| &window.resumption);
+        resumptions.flat_map(|resumed| [resumed.acks, resumed.processing]).flatten().reduce(Span::longest)
     }
-}
 
-/// Report time of a sequence without a report.
-const NO_REPORT: u64 = u64::MAX;
-/// Report time of a sequence that the client never took: before every window.
-const NEVER_TAKEN: u64 = 0;
-
-#[derive(Debug)]
-struct Track {
-    stream: PacedStream,
-    /// For each sequence, its first ack; `u64::MAX` for none.
-    acked_ns: Vec<u64>,
-    /// For each sequence, its last report.
-    reported_ns: Vec<u64>,
-    /// A report OK with acks=0 was among them.
-    unconfirmed: bool,
-    after: Vec<Firsts>,
-}
-
-/// First moments after a window's heal and recovery; `u64::MAX` for none.
-#[derive(Debug, Clone, Copy)]
-struct Firsts {
-    healed: u64,
-    recovered: u64,
-}
-
-impl Firsts {
-    const NONE: Self = Self { healed: u64::MAX, recovered: u64::MAX };
-
-    fn note(&mut self, at_ns: u64, window: &Window) {
-        if window.healed_ns.is_some_and(|healed| at_ns >= healed) {
-            self.healed = self.healed.min(at_ns);
-        }
-        if window.recovered_ns.is_some_and(|recovered| at_ns >= recovered) {
-            self.recovered = self.recovered.min(at_ns);
-        }
-    }
-}
-
-/// Takes the entries of a profile's client journals, in any order, and gives its times.
-/// 16 bytes a sequence.
-#[derive(Debug)]
-pub struct Timekeeper {
-    tracks: BTreeMap<StreamId, Track>,
-    /// By partition to which something was offered.
-    processed: BTreeMap<i32, Vec<Firsts>>,
-    windows: Vec<Window>,
-    latency_us: Histogram<u64>,
-}
-
-impl Timekeeper {
-    /// Begins with all streams of a profile and all faults.
-    ///
-    /// # Panics
-    /// Never: the histogram's bounds and precision are valid constants.
+    /// Until the cluster had recovered after every heal; none without a healed fault.
     #[must_use]
-    pub fn new(streams: &[PacedStream], windows: Vec<Window>) -> Self {
-        let none = vec![Firsts::NONE; windows.len()];
-        let track = |stream: &PacedStream| Track {
-            stream: *stream,
-            acked_ns: vec![u64::MAX; stream.offered as usize],
-            reported_ns: vec![NO_REPORT; stream.offered as usize],
-            unconfirmed: false,
-            after: none.clone(),
-        };
-        Self {
-            tracks: streams.iter().map(|s| (s.id, track(s))).collect(),
-            processed: streams.iter().filter(|s| s.offered > 0).map(|s| (s.id.partition, none.clone())).collect(),
-            windows,
-            // Fixed bounds: `saturating_record` clamps to them, and never resizes.
-            latency_us: Histogram::new_with_bounds(1, LATENCY_LIMIT_US, 3)
-                .expect("these bounds and 3 significant digits are supported"),
-        }
+    pub fn recovered_within(&self) -> Option<Span> {
+        self.windows.iter().filter_map(|window| window.recovery).reduce(Span::longest)
     }
 
-    /// Takes an entry of a producer's journal. What is not of a known stream is passed over:
-    /// reconciliation refuses it.
-    pub fn producer_record(&mut self, producer: u16, record: &Record) {
-        let Record::Told { partition, sequence, told, at_ns, .. } = *record else {
-            return;
-        };
-        let id = StreamId { producer, partition };
-        let Some(track) = self.tracks.get_mut(&id) else {
-            return;
-        };
-        let n = sequence as usize;
-        let Some(reported) = track.reported_ns.get_mut(n) else {
-            return;
-        };
-        let at = if told == Told::Unsent { NEVER_TAKEN } else { at_ns };
-        *reported = if *reported == NO_REPORT { at } else { at.max(*reported) };
-        track.unconfirmed |= told == Told::Unconfirmed;
-        if told == Told::Acked {
-            if track.acked_ns[n] == u64::MAX {
-                let latency = at_ns.saturating_sub(track.stream.intended_ns(sequence));
-                self.latency_us.saturating_record(latency / 1_000);
-            }
-            track.acked_ns[n] = track.acked_ns[n].min(at_ns);
-            for (firsts, window) in track.after.iter_mut().zip(&self.windows) {
-                firsts.note(at_ns, window);
-            }
-        }
-    }
-
-    /// Takes an entry of a group member's journal.
-    pub fn consumer_record(&mut self, record: &Record) {
-        if let Record::Processed { partition, at_ns, .. } = *record
-            && let Some(firsts) = self.processed.get_mut(&partition)
-        {
-            for (firsts, window) in firsts.iter_mut().zip(&self.windows) {
-                firsts.note(at_ns, window);
-            }
-        }
-    }
-
-    /// The times, given when the observation ended: when the producers were closed, or last seen.
+    /// The longest time without an ack that overlaps any window.
     #[must_use]
-    pub fn finish(self, end_ns: u64) -> Times {
-        let (exposure, exposed) = self.exposure();
-        Times {
-            ack_latency_ms: latency(&self.latency_us),
-            unavailable: self.tracks.values().filter_map(|track| unavailable(track, end_ns)).reduce(Span::longest),
-            exposure,
-            exposed,
-            resumption: self
-                .windows
-                .iter()
-                .enumerate()
-                .map(|(index, window)| self.resumption(index, window, end_ns))
-                .collect(),
-        }
-    }
-
-    fn exposure(&self) -> (Vec<u64>, u64) {
-        let mut each = vec![0; self.windows.len()];
-        let mut any = 0;
-        for track in self.tracks.values() {
-            for (sequence, reported) in (0..).zip(&track.reported_ns) {
-                let intended = track.stream.intended_ns(sequence);
-                let mut exposed = false;
-                for (count, window) in each.iter_mut().zip(&self.windows) {
-                    let hit = window.affects(track.stream.id.partition)
-                        && intended <= window.end_ns()
-                        && *reported >= window.called_ns;
-                    *count += u64::from(hit);
-                    exposed |= hit;
-                }
-                any += u64::from(exposed);
-            }
-        }
-        (each, any)
-    }
-
-    fn resumption(&self, index: usize, window: &Window, end_ns: u64) -> Resumption {
-        let since_heal = |first: u64| {
-            let healed = window.healed_ns?;
-            Some(match first {
-                u64::MAX => Span::open(end_ns.saturating_sub(healed)),
-                at => Span::closed(at - healed),
-            })
-        };
-        let confirming = || self.tracks.values().filter(|track| !track.unconfirmed && track.stream.offered > 0);
-        let silent = |firsts: &Firsts| window.recovered_ns.is_some() && firsts.recovered == u64::MAX;
-        let mut unacked_partitions: Vec<i32> =
-            confirming().filter(|track| silent(&track.after[index])).map(|track| track.stream.id.partition).collect();
-        unacked_partitions.sort_unstable();
-        unacked_partitions.dedup();
-        Resumption {
-            acks: confirming().filter_map(|track| since_heal(track.after[index].healed)).reduce(Span::longest),
-            processing: self
-                .processed
-                .values()
-                .filter_map(|firsts| since_heal(firsts[index].healed))
-                .reduce(Span::longest),
-            unacked_partitions,
-            unprocessed_partitions: self
-                .processed
-                .iter()
-                .filter(|(_, firsts)| silent(&firsts[index]))
-                .map(|(partition, _)| *partition)
-                .collect(),
-        }
+    pub fn unavailable_in_faults(&self) -> Option<Span> {
+        self.windows.iter().filter_map(|window| window.unavailable).reduce(Span::longest)
     }
 }
-
-fn latency(us: &Histogram<u64>) -> Option<Latency> {
-    let ms = |us: u64| us as f64 / 1_000.0;
-    (!us.is_empty()).then(|| Latency {
-        p50: ms(us.value_at_quantile(0.5)),
-        p99: ms(us.value_at_quantile(0.99)),
-        p999: ms(us.value_at_quantile(0.999)),
-        max: ms(us.max()),
-    })
-}
-
-/// The stream's unavailability; none for acks=0 or if nothing was offered.
-fn unavailable(track: &Track, end_ns: u64) -> Option<Span> {
-    let stream = &track.stream;
-    if track.unconfirmed || stream.offered == 0 {
-        return None;
-    }
-    // Backwards: the first ack of this or any later message, and the last report of those after
-    // the last ack.
-    let mut first_ack = u64::MAX;
-    let mut last_report = stream.intended_ns(stream.offered - 1);
-    let mut longest = 0;
-    let mut open = None;
-    for sequence in (0..stream.offered).rev() {
-        let n = sequence as usize;
-        first_ack = first_ack.min(track.acked_ns[n]);
-        let intended = stream.intended_ns(sequence);
-        if first_ack == u64::MAX {
-            last_report = last_report.max(match track.reported_ns[n] {
-                NO_REPORT => end_ns,
-                reported => reported,
-            });
-            open = Some(last_report.saturating_sub(intended));
-        } else {
-            longest = longest.max(first_ack.saturating_sub(intended));
-        }
-    }
-    let closed = Span::closed(longest);
-    Some(open.map_or(closed, |open| closed.longest(Span::open(open))))
-}
-
-#[cfg(test)]
-mod tests;

@@ -2,71 +2,155 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::availability::Times;
+use crate::availability::{Latency, Span, Times};
 use crate::counts::Counts;
 use crate::reconcile::Reconciliation;
 
-/// Name of [`Metric::Unavailable`].
-const UNAVAILABLE: &str = "unavailable";
-/// Name of [`Metric::ResumedWithin`].
-const RESUMED_WITHIN: &str = "resumed_within";
+/// Which latency of many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quantile {
+    /// Median.
+    P50,
+    /// 99 of 100 are at or below.
+    P99,
+    /// 999 of 1,000 are at or below.
+    P999,
+    /// The longest.
+    Max,
+}
+
+impl Quantile {
+    const fn of(self, latency: &Latency) -> f64 {
+        match self {
+            Self::P50 => latency.p50,
+            Self::P99 => latency.p99,
+            Self::P999 => latency.p999,
+            Self::Max => latency.max,
+        }
+    }
+}
 
 /// Something measured of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
     /// A count of `report.json`, by name.
     Count(&'static str),
-    /// The longest time a stream went without an ack, in milliseconds.
+    /// Messages that came due in the longest times without an ack in a fault; of the faults, the
+    /// most.
+    Waited,
+    /// The longest time a stream went without an ack.
     Unavailable,
-    /// From a heal's proof until acks and processing resumed, in milliseconds.
+    /// The longest of those times that overlap a fault.
+    UnavailableInFaults,
+    /// From a heal's proof until acks and processing resumed.
     ResumedWithin,
+    /// From a heal's proof until the cluster was as before.
+    RecoveredWithin,
+    /// From the intended moment to the ack.
+    AckLatency(Quantile),
+    /// The same, of the messages that waited for it in no fault.
+    AckLatencyQuiet(Quantile),
+    /// The same, of the messages that waited for it in a fault; of the faults, the worst.
+    AckLatencyInFaults(Quantile),
+    /// From the intended moment to the first processing.
+    EndToEnd(Quantile),
 }
+
+/// The metrics that follow from times, by name.
+const TIMED: &[(&str, Metric)] = &[
+    ("waited", Metric::Waited),
+    ("unavailable", Metric::Unavailable),
+    ("unavailable_in_faults", Metric::UnavailableInFaults),
+    ("resumed_within", Metric::ResumedWithin),
+    ("recovered_within", Metric::RecoveredWithin),
+    ("ack_latency_p50", Metric::AckLatency(Quantile::P50)),
+    ("ack_latency_p99", Metric::AckLatency(Quantile::P99)),
+    ("ack_latency_p999", Metric::AckLatency(Quantile::P999)),
+    ("ack_latency_max", Metric::AckLatency(Quantile::Max)),
+    ("ack_latency_quiet_p50", Metric::AckLatencyQuiet(Quantile::P50)),
+    ("ack_latency_quiet_p99", Metric::AckLatencyQuiet(Quantile::P99)),
+    ("ack_latency_quiet_p999", Metric::AckLatencyQuiet(Quantile::P999)),
+    ("ack_latency_quiet_max", Metric::AckLatencyQuiet(Quantile::Max)),
+    ("ack_latency_in_faults_p50", Metric::AckLatencyInFaults(Quantile::P50)),
+    ("ack_latency_in_faults_p99", Metric::AckLatencyInFaults(Quantile::P99)),
+    ("ack_latency_in_faults_p999", Metric::AckLatencyInFaults(Quantile::P999)),
+    ("ack_latency_in_faults_max", Metric::AckLatencyInFaults(Quantile::Max)),
+    ("end_to_end_p50", Metric::EndToEnd(Quantile::P50)),
+    ("end_to_end_p99", Metric::EndToEnd(Quantile::P99)),
+    ("end_to_end_p999", Metric::EndToEnd(Quantile::P999)),
+    ("end_to_end_max", Metric::EndToEnd(Quantile::Max)),
+];
 
 /// The names of all metrics.
 pub fn known_metrics() -> impl Iterator<Item = &'static str> {
-    Counts::NAMES.iter().copied().chain([UNAVAILABLE, RESUMED_WITHIN])
+    Counts::NAMES.iter().copied().chain(TIMED.iter().map(|(name, _)| *name))
 }
 
 impl Metric {
     /// The metric of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        known_metrics().find(|known| *known == name).map(|known| match known {
-            UNAVAILABLE => Self::Unavailable,
-            RESUMED_WITHIN => Self::ResumedWithin,
-            count => Self::Count(count),
-        })
+        let timed = TIMED.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric);
+        timed.or_else(|| Counts::NAMES.iter().find(|known| **known == name).map(|count| Self::Count(count)))
     }
 
     /// Its name.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Count(name) => name,
-            Self::Unavailable => UNAVAILABLE,
-            Self::ResumedWithin => RESUMED_WITHIN,
+            // Every other metric is in the table, as a test makes sure.
+            timed => TIMED.iter().find(|(_, metric)| *metric == timed).map_or("", |(name, _)| *name),
         }
     }
 
-    /// Whether it is a time in milliseconds, which a host that is too busy makes worthless.
+    /// Whether it is a time. Its bound is then in milliseconds, and what is known of it in
+    /// microseconds.
     #[must_use]
     pub const fn is_time(self) -> bool {
-        match self {
-            Self::Count(_) => false,
-            Self::Unavailable | Self::ResumedWithin => true,
-        }
+        !matches!(self, Self::Count(_) | Self::Waited)
     }
 
-    /// What complete witnesses prove of it; none if it cannot be measured at all.
+    /// Whether it follows from times, which a host that is too busy makes worthless.
+    #[must_use]
+    pub const fn is_timed(self) -> bool {
+        !matches!(self, Self::Count(_))
+    }
+
+    /// What complete witnesses prove of it; none if it cannot be measured at all. Of times, nothing is
+    /// known without all of the clients' journals: what is missing might shorten or lengthen them.
     #[must_use]
     pub fn known(self, reconciliation: &Reconciliation, times: &Times) -> Option<Known> {
-        let span = match self {
+        match self {
             Self::Count(name) => return known_count(name, reconciliation),
-            Self::Unavailable => times.unavailable?,
-            Self::ResumedWithin => times.resumed_within()?,
-        };
-        Some(Known { low: span.ms, high: (!span.at_least).then_some(span.ms) })
+            // Follows from the run's events alone.
+            Self::RecoveredWithin => return times.recovered_within().map(Known::span),
+            _ if !reconciliation.journals_complete => return None,
+            _ => {}
+        }
+        match self {
+            Self::Count(_) | Self::RecoveredWithin => None,
+            Self::Waited => {
+                let waited = times.windows.iter().filter(|window| window.unavailable.is_some());
+                waited.map(|window| window.waited).max().map(Known::exactly)
+            }
+            Self::Unavailable => times.unavailable.map(Known::span),
+            Self::UnavailableInFaults => times.unavailable_in_faults().map(Known::span),
+            Self::ResumedWithin => times.resumed_within().map(Known::span),
+            Self::AckLatency(quantile) => latency(quantile, [&times.ack_latency_ms]),
+            Self::AckLatencyQuiet(quantile) => latency(quantile, [&times.ack_latency_quiet_ms]),
+            Self::AckLatencyInFaults(quantile) => {
+                latency(quantile, times.windows.iter().map(|window| &window.ack_latency_ms))
+            }
+            Self::EndToEnd(quantile) => latency(quantile, [&times.end_to_end_ms]),
+        }
     }
+}
+
+/// The worst of some.
+fn latency<'a>(quantile: Quantile, of: impl IntoIterator<Item = &'a Option<Latency>>) -> Option<Known> {
+    let worst = of.into_iter().flatten().map(|latency| quantile.of(latency)).reduce(f64::max)?;
+    Some(Known::exactly((worst * US_PER_MS as f64).round() as u64))
 }
 
 /// A partition without complete witnesses may hold anything between nothing and everything.
@@ -84,13 +168,27 @@ fn known_count(name: &str, reconciliation: &Reconciliation) -> Option<Known> {
     Some(known)
 }
 
-/// What is known of a number: it lies between these, both included.
+/// Microseconds in one millisecond.
+pub const US_PER_MS: u64 = 1_000;
+
+/// What is known of a number: it lies between these, both included. Microseconds for times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
     /// At least this.
     pub low: u64,
     /// At most this; none for no limit.
     pub high: Option<u64>,
+}
+
+impl Known {
+    const fn exactly(n: u64) -> Self {
+        Self { low: n, high: Some(n) }
+    }
+
+    fn span(span: Span) -> Self {
+        let us = span.ms.saturating_mul(US_PER_MS);
+        Self { low: us, high: (!span.at_least).then_some(us) }
+    }
 }
 
 /// How a metric is compared with its bound.
@@ -157,6 +255,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::availability::{Resumption, WindowTimes};
     use Holds::{No, Unknown, Yes};
     use test_case::test_case;
 
@@ -215,6 +314,75 @@ mod tests {
         }
         assert_eq!(Metric::named("lots"), None);
         assert!(Metric::named("unavailable").is_some_and(Metric::is_time));
+        assert!(Metric::named("waited").is_some_and(|metric| metric.is_timed() && !metric.is_time()));
         assert_eq!(Metric::named("lost"), Some(Metric::Count("lost")));
+    }
+
+    /// In milliseconds; the quantiles lie 100 ms apart.
+    fn latencies(p50: f64) -> Option<Latency> {
+        Some(Latency { p50, p99: p50 + 100.0, p999: p50 + 200.0, max: p50 + 300.0 })
+    }
+
+    fn times() -> Times {
+        let span = |ms| Some(Span { ms, at_least: false });
+        let window = |waited, unavailable, recovery, p50| WindowTimes {
+            waited,
+            unavailable: span(unavailable),
+            ack_latency_ms: latencies(p50),
+            recovery: span(recovery),
+            resumption: Resumption { acks: span(7), processing: span(9), ..Resumption::default() },
+            ..WindowTimes::default()
+        };
+        Times {
+            ack_latency_ms: latencies(1.0),
+            ack_latency_quiet_ms: latencies(0.25),
+            end_to_end_ms: latencies(4.0),
+            unavailable: span(60),
+            exposed: 0,
+            windows: vec![window(30, 50, 2_000, 3.0), window(20, 40, 3_000, 2.0)],
+        }
+    }
+
+    fn journals(complete: bool) -> Reconciliation {
+        Reconciliation {
+            counts: Counts::default(),
+            partitions: vec![],
+            journals_complete: complete,
+            anomalies: vec![],
+            strays: vec![],
+        }
+    }
+
+    #[test_case("waited", 30)]
+    #[test_case("unavailable", 60_000)]
+    #[test_case("unavailable_in_faults", 50_000)]
+    #[test_case("resumed_within", 9_000)]
+    #[test_case("recovered_within", 3_000_000)]
+    #[test_case("ack_latency_p50", 1_000)]
+    #[test_case("ack_latency_p99", 101_000)]
+    #[test_case("ack_latency_p999", 201_000)]
+    #[test_case("ack_latency_max", 301_000)]
+    #[test_case("ack_latency_quiet_p50", 250)]
+    #[test_case("ack_latency_quiet_max", 300_250)]
+    #[test_case("ack_latency_in_faults_p99", 103_000; "of the worst fault")]
+    #[test_case("end_to_end_p999", 204_000)]
+    fn what_is_measured_is_known_in_microseconds(name: &str, us: u64) {
+        let known = |complete| Metric::named(name).unwrap().known(&journals(complete), &times());
+        assert_eq!(known(true), Some(exactly(us)));
+        // Only recovery is told by events alone.
+        assert_eq!(known(false).is_some(), name == "recovered_within");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_known() {
+        for (name, metric) in TIMED {
+            assert_eq!(metric.known(&journals(true), &Times::default()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_had_not_ended_is_known_from_below() {
+        let times = Times { unavailable: Some(Span { ms: 5, at_least: true }), ..Times::default() };
+        assert_eq!(Metric::Unavailable.known(&journals(true), &times), Some(at_least(5_000)));
     }
 }

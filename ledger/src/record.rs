@@ -145,6 +145,26 @@ pub enum Record {
     },
 }
 
+impl Record {
+    /// When it was observed; none for what the audit read, which is about the log and not about time.
+    #[must_use]
+    pub const fn at_ns(&self) -> Option<u64> {
+        match *self {
+            Self::Told { at_ns, .. }
+            | Self::TxnEnded { at_ns, .. }
+            | Self::Assigned { at_ns, .. }
+            | Self::Revoked { at_ns, .. }
+            | Self::Polled { at_ns, .. }
+            | Self::Processed { at_ns, .. }
+            | Self::Committed { at_ns, .. }
+            | Self::FenceSeen { at_ns, .. }
+            | Self::Tailed { at_ns, .. }
+            | Self::Held { at_ns, .. } => Some(at_ns),
+            Self::Audited { .. } => None,
+        }
+    }
+}
+
 /// How a transaction ended, as its producer was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TxnOutcome {

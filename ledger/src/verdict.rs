@@ -16,7 +16,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::availability::Times;
-use crate::metric::{Comparison, Metric};
+use crate::metric::{Comparison, Holds, Known, Metric, US_PER_MS};
 use crate::reconcile::Reconciliation;
 
 /// What came of a run.
@@ -42,6 +42,17 @@ pub struct Promise {
     pub comparison: Comparison,
     /// The bound; milliseconds for times.
     pub bound: u64,
+}
+
+impl Promise {
+    /// The bound in the unit of what is known: microseconds for times.
+    const fn known_bound(&self) -> u64 {
+        if self.metric.is_time() { self.bound.saturating_mul(US_PER_MS) } else { self.bound }
+    }
+
+    fn holds(&self, known: Known) -> Holds {
+        self.comparison.holds(known, self.known_bound())
+    }
 }
 
 /// All that an experiment asks of a run.

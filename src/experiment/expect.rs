@@ -16,7 +16,7 @@ pub fn resolve(check: &mut Check, raw: Option<&Map<Map<Text>>>, profiles: &[&str
         for (name, text) in &metrics.0 {
             let Some(metric) = metric::find(&name.value) else {
                 let problem = Problem::new(format!("unknown metric `{}`", name.value))
-                    .at(&check.span(name), "expected a count of the report, `unavailable` or `resumed_within`")
+                    .at(&check.span(name), "expected a count or a time of the report, such as `lost` or `unavailable`")
                     .hint(
                         did_you_mean(&name.value, METRICS.iter().map(|metric| metric.name))
                             .unwrap_or_else(|| "README.md lists the metrics".to_owned()),

@@ -1,4 +1,4 @@
-//! The metrics that an expectation may name: the counts of a profile, and two times.
+//! The metrics that an expectation may name: the counts of a profile, and its times.
 
 /// How a metric's bound is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,14 +18,20 @@ pub struct Metric {
     pub unit: Unit,
     /// What it is, in words.
     pub meaning: &'static str,
+    /// Whether there is nothing to measure it by without a fault.
+    pub of_faults: bool,
 }
 
 const fn count(name: &'static str, meaning: &'static str) -> Metric {
-    Metric { name, unit: Unit::Count, meaning }
+    Metric { name, unit: Unit::Count, meaning, of_faults: false }
 }
 
 const fn time(name: &'static str, meaning: &'static str) -> Metric {
-    Metric { name, unit: Unit::Time, meaning }
+    Metric { name, unit: Unit::Time, meaning, of_faults: false }
+}
+
+const fn of_faults(metric: Metric) -> Metric {
+    Metric { of_faults: true, ..metric }
 }
 
 /// Every metric; the counts are the truth model's.
@@ -65,8 +71,39 @@ pub const METRICS: &[Metric] = &[
     count("in_log", "distinct messages in the log"),
     count("records_in_log", "records in the log"),
     count("duplicate_records", "records that repeat another"),
+    of_faults(count("waited", "messages that came due in the longest times without an acknowledgement in a fault")),
     time("unavailable", "the longest time that a stream went without an acknowledgement"),
-    time("resumed_within", "the time from healing until acknowledgements and processing go on"),
+    of_faults(time(
+        "unavailable_in_faults",
+        "the longest time that a stream went without an acknowledgement in a fault",
+    )),
+    of_faults(time("resumed_within", "the time from healing until acknowledgements and processing go on")),
+    of_faults(time("recovered_within", "the time from healing until the cluster is as before")),
+    time("ack_latency_p50", "the time in which half of the messages were acknowledged"),
+    time("ack_latency_p99", "the time in which 99 of 100 messages were acknowledged"),
+    time("ack_latency_p999", "the time in which 999 of 1,000 messages were acknowledged"),
+    time("ack_latency_max", "the longest time in which a message was acknowledged"),
+    time("ack_latency_quiet_p50", "the time in which half of the messages were acknowledged outside all faults"),
+    time("ack_latency_quiet_p99", "the time in which 99 of 100 messages were acknowledged outside all faults"),
+    time("ack_latency_quiet_p999", "the time in which 999 of 1,000 messages were acknowledged outside all faults"),
+    time("ack_latency_quiet_max", "the longest time in which a message was acknowledged outside all faults"),
+    of_faults(time(
+        "ack_latency_in_faults_p50",
+        "the time in which half of the messages were acknowledged in the worst fault",
+    )),
+    of_faults(time(
+        "ack_latency_in_faults_p99",
+        "the time in which 99 of 100 messages were acknowledged in the worst fault",
+    )),
+    of_faults(time(
+        "ack_latency_in_faults_p999",
+        "the time in which 999 of 1,000 messages were acknowledged in the worst fault",
+    )),
+    of_faults(time("ack_latency_in_faults_max", "the longest time in which a message was acknowledged in any fault")),
+    time("end_to_end_p50", "the time in which half of the messages were processed"),
+    time("end_to_end_p99", "the time in which 99 of 100 messages were processed"),
+    time("end_to_end_p999", "the time in which 999 of 1,000 messages were processed"),
+    time("end_to_end_max", "the longest time in which a message was processed"),
 ];
 
 /// The metric of that name.

@@ -330,7 +330,7 @@ pub enum Selector {
 pub struct Expectation {
     /// The profile.
     pub profile: String,
-    /// A count of `report.json`, `unavailable` or `resumed_within`.
+    /// The name of a metric, see [`metric::METRICS`].
     pub metric: String,
     /// How it is compared.
     pub comparison: Comparison,

@@ -9,7 +9,7 @@ use super::hint::did_you_mean;
 use super::source::{Source, Span};
 use super::value::{duration, format_size, name, rate, size};
 use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Selector, Workload};
-use super::{expect, fault, option_name, profile, raw, resolved, schedule, yaml};
+use super::{expect, fault, metric, option_name, profile, raw, resolved, schedule, yaml};
 
 /// The one cluster definition there is.
 const DEFINITION: &str = "three-brokers";
@@ -82,6 +82,8 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
         check.report(problem);
     }
 
+    measurable(check, raw);
+
     let file = check.source.path.clone().unwrap_or_else(|| PathBuf::from(&check.source.name));
     let experiment = Experiment {
         name: experiment_name?,
@@ -99,6 +101,22 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     fits_time(check, raw, &experiment);
     fits_disk(check, raw, &experiment);
     Some(experiment)
+}
+
+/// What is measured of faults needs one.
+fn measurable(check: &mut Check, raw: &raw::Experiment) {
+    if first_fault(raw).is_some() {
+        return;
+    }
+    let expectations = raw.must_show.iter().chain(&raw.must_hold).flat_map(|of_profiles| &of_profiles.0);
+    for (name, _) in expectations.flat_map(|(_, metrics)| &metrics.0) {
+        if metric::find(&name.value).is_some_and(|metric| metric.of_faults) {
+            let problem = Problem::new(format!("`{}` without a fault can never be measured", name.value))
+                .at(&check.span(name), "it is measured where a fault was")
+                .hint("remove it, or add a fault");
+            check.report(problem);
+        }
+    }
 }
 
 fn first_fault(raw: &raw::Experiment) -> Option<&raw::Fault> {

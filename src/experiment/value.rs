@@ -185,7 +185,7 @@ pub fn bound(text: &str, metric: &Metric) -> Result<(Comparison, u64), Wrong> {
                     "expected a number such as `0`, or a quoted bound such as `\">=100\"`",
                 );
                 match duration(value) {
-                    Ok(_) => wrong.hint("durations belong to `unavailable` and `resumed_within`"),
+                    Ok(_) => wrong.hint("durations belong to times, such as `unavailable`"),
                     Err(_) => wrong,
                 }
             })?;

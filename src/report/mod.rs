@@ -6,4 +6,4 @@ mod model;
 mod sample;
 pub mod terminal;
 
-pub use model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
+pub use model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};

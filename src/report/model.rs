@@ -9,7 +9,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use lossproof_ledger::availability::Latency;
+use lossproof_ledger::availability::{Latency, Span};
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
 use lossproof_ledger::verdict::{Reason, Verdict};
@@ -82,12 +82,36 @@ pub struct Fault {
     pub healed_at: Option<Timestamp>,
     /// When the cluster was as before; none if that was never seen.
     pub recovered_at: Option<Timestamp>,
+    /// From the heal's proof until the cluster was as before, in milliseconds; none if either was never
+    /// seen.
+    pub recovered_after_ms: Option<u64>,
     /// What the world showed.
     pub proof: Proofs,
     /// For each profile: messages on their way, on partitions that the fault affected, at any time from
     /// the call that injected it until recovery (or the heal, or the end). Counted whether or not the
     /// fault is proven.
     pub exposure: IndexMap<String, u64>,
+    /// For each profile: what its clients felt of it, by the same window.
+    pub profiles: IndexMap<String, Effect>,
+}
+
+/// What the clients of one profile felt of a fault.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// The longest time that a stream went without an acknowledgement, of those that overlap the
+    /// fault's window; none with acks=0, or if no message was due.
+    pub unavailable: Option<Span>,
+    /// Messages that came due in that time, summed over the streams.
+    pub waited: u64,
+    /// As the profile's, of the messages that waited for their acknowledgement at any time in the
+    /// window; none if there are none.
+    pub ack_latency_ms: Option<Latency>,
+    /// From the heal's proof until every stream had an acknowledgement again; none with acks=0, or if
+    /// the fault was not healed.
+    pub acks_resumed: Option<Span>,
+    /// From the heal's proof until every partition had something processed again; none if the fault was
+    /// not healed.
+    pub processing_resumed: Option<Span>,
 }
 
 /// Whom a fault hit.
@@ -147,6 +171,10 @@ pub struct ProfileCounts {
     pub unavailable_at_least: bool,
     /// Acknowledgement minus intended send time, in milliseconds; none where nothing was acknowledged.
     pub ack_latency_ms: Option<Latency>,
+    /// The same, of the messages that waited for it in no fault's window.
+    pub ack_latency_quiet_ms: Option<Latency>,
+    /// First processing minus intended send time, in milliseconds; none where nothing was processed.
+    pub end_to_end_ms: Option<Latency>,
 }
 
 /// What the run ran on.

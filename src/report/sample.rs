@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use jiff::Timestamp;
-use lossproof_ledger::availability::Latency;
+use lossproof_ledger::availability::{Latency, Span};
 use lossproof_ledger::counts::{Counts, Undelivered};
 use lossproof_ledger::event::Proof;
 use lossproof_ledger::verdict::{Reason, ReasonKind, Verdict};
 
-use super::model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
+use super::model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 
 /// The leader cut off from its peers: the baseline loses, the resilient profile does not.
 pub(super) fn leader_partition() -> Report {
@@ -37,12 +37,35 @@ pub(super) fn leader_partition() -> Report {
             heal_called_at: at(40_240),
             healed_at: at(40_300),
             recovered_at: at(43_000),
+            recovered_after_ms: Some(2_700),
             proof: Proofs {
                 injected: proof("14 packets dropped, a probe of broker 1 went unanswered"),
                 healed: proof("a probe of broker 1 was answered"),
                 recovered: Some("all 12 partitions have three replicas in sync".to_owned()),
             },
             exposure: IndexMap::from([("baseline".to_owned(), 13_320), ("resilient".to_owned(), 13_344)]),
+            profiles: IndexMap::from([
+                (
+                    "baseline".to_owned(),
+                    Effect {
+                        unavailable: span(840),
+                        waited: 560,
+                        ack_latency_ms: latency(1.9, 233.0, 612.0, 840.3),
+                        acks_resumed: span(7),
+                        processing_resumed: span(31),
+                    },
+                ),
+                (
+                    "resilient".to_owned(),
+                    Effect {
+                        unavailable: span(8_249),
+                        waited: 5_499,
+                        ack_latency_ms: latency(3_204.0, 8_101.0, 8_232.0, 8_249.0),
+                        acks_resumed: span(12),
+                        processing_resumed: span(1_540),
+                    },
+                ),
+            ]),
         }],
         profiles: IndexMap::from([("baseline".to_owned(), baseline()), ("resilient".to_owned(), resilient())]),
         environment: Environment {
@@ -53,6 +76,14 @@ pub(super) fn leader_partition() -> Report {
             host_busy_mean: Some(0.4),
         },
     }
+}
+
+const fn span(ms: u64) -> Option<Span> {
+    Some(Span { ms, at_least: false })
+}
+
+const fn latency(p50: f64, p99: f64, p999: f64, max: f64) -> Option<Latency> {
+    Some(Latency { p50, p99, p999, max })
 }
 
 fn held(profile: &str, text: &str) -> Reason {
@@ -81,7 +112,9 @@ fn baseline() -> Profile {
             },
             unavailable_ms_max: Some(840),
             unavailable_at_least: false,
-            ack_latency_ms: Some(Latency { p50: 1.42, p99: 12.7, p999: 240.0, max: 840.3 }),
+            ack_latency_ms: latency(1.42, 12.7, 240.0, 840.3),
+            ack_latency_quiet_ms: latency(1.31, 4.8, 9.6, 21.2),
+            end_to_end_ms: latency(2.6, 41.0, 402.0, 1_102.0),
         },
     }
 }
@@ -103,7 +136,9 @@ fn resilient() -> Profile {
             },
             unavailable_ms_max: Some(8_249),
             unavailable_at_least: false,
-            ack_latency_ms: Some(Latency { p50: 3.1, p99: 7_912.0, p999: 8_190.0, max: 8_249.0 }),
+            ack_latency_ms: latency(3.1, 7_912.0, 8_190.0, 8_249.0),
+            ack_latency_quiet_ms: latency(2.8, 6.4, 11.9, 30.5),
+            end_to_end_ms: latency(4.7, 8_004.0, 8_301.0, 9_870.0),
         },
     }
 }

@@ -1,11 +1,12 @@
 //! Streams of one message every 10 ms, told by hand.
 
-use proptest::prelude::*;
-
 use super::*;
+use crate::category::Told;
+use crate::record::{Identity, Record, TxnOutcome};
 
 const MS: u64 = 1_000_000;
 const START: u64 = 1_000 * MS;
+const RUN: u64 = 7;
 const ID: StreamId = StreamId { producer: 1, partition: 0 };
 
 const fn stream(offered: u64) -> PacedStream {
@@ -36,12 +37,13 @@ fn window(called_ms: u64, healed_ms: u64, recovered_ms: u64) -> Window {
         called_ns: START + called_ms * MS,
         healed_ns: Some(START + healed_ms * MS),
         recovered_ns: Some(START + recovered_ms * MS),
+        given_up_ns: None,
         partitions: None,
     }
 }
 
 fn times(offered: u64, windows: Vec<Window>, records: &[Record], end_ms: u64) -> Times {
-    let mut keeper = Timekeeper::new(&[stream(offered)], windows);
+    let mut keeper = Timekeeper::new(RUN, &[stream(offered)], windows);
     for record in records {
         keeper.producer_record(ID.producer, record);
         keeper.consumer_record(record);
@@ -117,13 +119,13 @@ fn acks_0_and_an_empty_stream_have_no_times() {
     let times = times(1, vec![window(0, 1, 1)], &reports, 1_000);
     assert_eq!(times.unavailable, None);
     assert_eq!(times.ack_latency_ms, None);
-    assert_eq!(times.resumption[0].acks, None);
-    assert_eq!(times.resumption[0].unacked_partitions, [0; 0]);
+    assert_eq!(times.windows[0].resumption.acks, None);
+    assert_eq!(times.windows[0].resumption.unacked_partitions, [0; 0]);
 
     let nothing = self::times(0, vec![window(0, 1, 1)], &[], 1_000);
     assert_eq!(nothing.unavailable, None);
     assert_eq!(nothing.resumed_within(), None);
-    assert_eq!(nothing.resumption[0].unprocessed_partitions, [0; 0]);
+    assert_eq!(nothing.windows[0].resumption.unprocessed_partitions, [0; 0]);
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn fractions_are_never_in_the_promises_favour() {
 fn with_one_stream_open_the_longest_is_open() {
     let other = StreamId { producer: 1, partition: 1 };
     let second = PacedStream { id: other, ..stream(1) };
-    let mut keeper = Timekeeper::new(&[stream(1), second], vec![]);
+    let mut keeper = Timekeeper::new(RUN, &[stream(1), second], vec![]);
     keeper.producer_record(1, &report(0, Told::Acked, 900));
     assert_eq!(keeper.finish(START + 300 * MS).unavailable, at_least(900));
 }
@@ -147,7 +149,6 @@ fn latency_counts_from_the_intended_moment_and_once_a_message() {
     records[1_999] = report(1_999, Told::Acked, 19_990 + 400);
     records.push(report(0, Told::Acked, 9_000));
     let latency = times(2_000, vec![], &records, 30_000).ack_latency_ms.unwrap();
-    let near = |value: f64, wanted: f64| (value - wanted).abs() <= wanted / 500.0;
     assert!(near(latency.p50, 2.0), "{latency:?}");
     assert!(near(latency.p99, 2.0), "{latency:?}");
     assert!(near(latency.p999, 2.0), "{latency:?}");
@@ -169,7 +170,7 @@ fn exposed_is_what_was_on_its_way() {
     let elsewhere = Window { partitions: Some(vec![1]), ..window(0, 60, 60) };
     let windows = vec![window(20, 30, 40), window(22, 23, 24), elsewhere];
     let times = times(7, windows, &records, 100);
-    assert_eq!(times.exposure, [3, 1, 0]);
+    assert_eq!(times.windows.iter().map(|window| window.exposure).collect::<Vec<_>>(), [3, 1, 0]);
     assert_eq!(times.exposed, 3);
 }
 
@@ -184,14 +185,14 @@ fn a_fault_never_healed_exposes_to_the_end() {
     let open = Window { healed_ns: None, recovered_ns: None, ..window(15, 0, 0) };
     let acks: Vec<_> = (0..4).map(|n| report(n, Told::Acked, n * 10 + 1)).collect();
     let times = times(4, vec![open], &acks, 100);
-    assert_eq!(times.exposure, [2]);
+    assert_eq!(times.windows[0].exposure, 2);
     assert_eq!(times.resumed_within(), None);
 }
 
 #[test]
 fn resumption_is_that_of_the_last_stream_and_partition() {
     let second = PacedStream { id: StreamId { producer: 1, partition: 1 }, ..stream(100) };
-    let mut keeper = Timekeeper::new(&[stream(100), second], vec![window(0, 100, 200)]);
+    let mut keeper = Timekeeper::new(RUN, &[stream(100), second], vec![window(0, 100, 200)]);
     keeper.producer_record(1, &report(0, Told::Acked, 99));
     keeper.producer_record(1, &report(1, Told::Acked, 130));
     let Record::Told { sequence, told, at_ns, .. } = report(0, Told::Acked, 250) else { unreachable!() };
@@ -213,57 +214,219 @@ fn resumption_is_that_of_the_last_stream_and_partition() {
     keeper.consumer_record(&processing(0, 300));
     let times = keeper.finish(START + 1_100 * MS);
     assert_eq!(
-        times.resumption,
-        [Resumption {
+        times.windows[0].resumption,
+        Resumption {
             acks: exactly(150),
             processing: at_least(1_000),
             unacked_partitions: vec![0],
             unprocessed_partitions: vec![1],
-        }]
+        }
     );
     assert_eq!(times.resumed_within(), at_least(1_000));
 }
 
-/// What became of a message: its report and how long after the intended moment, in ms.
-fn fate() -> impl Strategy<Value = Option<(Told, u64)>> {
-    let told = prop_oneof![4 => Just(Told::Acked), 1 => Just(Told::Failed)];
-    proptest::option::weighted(0.9, (told, 0_u64..300))
+fn near(value: f64, wanted: f64) -> bool {
+    (value - wanted).abs() <= wanted / 500.0
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+/// An outage from 1,000 ms to 9,000 ms: nothing is acknowledged in it, then the backlog at once; 2 ms
+/// of latency before and after.
+fn outage(offered: u64) -> Vec<Record> {
+    let at_ms = |n: u64| match n * 10 {
+        due @ 1_000..9_000 => due.max(9_000),
+        due => due + 2,
+    };
+    (0..offered).map(|n| report(n, Told::Acked, at_ms(n))).collect()
+}
 
-    /// One pass backwards gives what looking at each message's successors gives.
-    #[test]
-    fn unavailability_agrees_with_its_definition(fates in proptest::collection::vec(fate(), 1..60)) {
-        let end_ms = 5_000;
-        let timed: Vec<_> = (0..)
-            .zip(&fates)
-            .map(|(n, fate)| (n * 10, fate.map(|(told, after)| (told, n * 10 + after))))
-            .collect();
-        let reports: Vec<_> = (0..)
-            .zip(&timed)
-            .filter_map(|(n, (_, fate))| fate.map(|(told, at_ms)| report(n, told, at_ms)))
-            .collect();
+#[test]
+fn an_outage_belongs_to_the_fault_that_it_overlaps() {
+    let windows = vec![window(500, 800, 900), window(2_000, 6_000, 8_000), window(9_500, 9_600, 9_700)];
+    let times = times(1_200, windows, &outage(1_200), 20_000);
+    assert_eq!(times.unavailable, exactly(8_000));
+    let unavailable: Vec<_> = times.windows.iter().map(|window| window.unavailable).collect();
+    // In its full length, though it began before the fault and outlasted it.
+    assert_eq!(unavailable, [exactly(2), exactly(8_000), exactly(2)]);
+    assert_eq!(times.unavailable_in_faults(), exactly(8_000));
+    // Due at 1,000, 1,010, ... and at 9,000 ms itself.
+    let waited: Vec<_> = times.windows.iter().map(|window| window.waited).collect();
+    assert_eq!(waited, [1, 801, 1]);
+}
 
-        let mut longest = 0;
-        let mut open = false;
-        for (n, (intended, _)) in timed.iter().enumerate() {
-            let rest = &timed[n..];
-            let acks = rest.iter().filter_map(|(_, fate)| match fate {
-                Some((Told::Acked, at)) => Some(*at),
-                _ => None,
-            });
-            let last_try = rest
-                .iter()
-                .map(|(intended, fate)| fate.map_or(end_ms, |(_, at)| at.max(*intended)))
-                .max()
-                .unwrap();
-            let until = acks.min();
-            open |= until.is_none();
-            longest = longest.max(until.unwrap_or(last_try) - intended);
+#[test]
+fn those_that_waited_are_summed_over_the_streams() {
+    let second = PacedStream { id: StreamId { producer: 1, partition: 1 }, ..stream(10) };
+    let mut keeper = Timekeeper::new(RUN, &[stream(10), second], vec![window(10, 30, 39)]);
+    // Sequences 0 to 4 wait for 45 ms; in the other stream sequences 1 and 2 for 15 ms.
+    keeper.producer_record(1, &report(4, Told::Acked, 45));
+    for (sequence, at_ms) in [(0, 1), (2, 25), (3, 31)] {
+        let mut record = report(sequence, Told::Acked, at_ms);
+        if let Record::Told { partition, .. } = &mut record {
+            *partition = 1;
         }
-        let found = unavailable(fates.len() as u64, &reports, end_ms);
-        prop_assert_eq!(found, Some(Span { ms: longest, at_least: open }));
+        keeper.producer_record(1, &record);
     }
+    let times = keeper.finish(START + 100 * MS);
+    assert_eq!(times.windows[0].waited, 5 + 2);
+    // What both streams still wait for came due after it.
+    assert_eq!(times.windows[0].unavailable, exactly(45));
+}
+
+#[test]
+fn an_outage_without_end_belongs_to_all_faults_since_it_began() {
+    let acks: Vec<_> = (0..10).map(|n| report(n, Told::Acked, n * 10 + 5)).collect();
+    let windows = vec![window(20, 40, 50), window(60, 120, 150), window(400, 500, 600)];
+    let times = times(100, windows, &acks, 7_100);
+    let unavailable: Vec<_> = times.windows.iter().map(|window| window.unavailable).collect();
+    assert_eq!(unavailable, [exactly(5), at_least(7_000), at_least(7_000)]);
+    assert_eq!(times.windows[1].waited, 90);
+}
+
+#[test]
+fn a_fault_in_which_no_message_was_due_has_no_times() {
+    let acks: Vec<_> = (0..10).map(|n| report(n, Told::Acked, n * 10 + 5)).collect();
+    let never = Window { called_ns: u64::MAX, healed_ns: None, recovered_ns: None, ..window(0, 0, 0) };
+    let times = times(10, vec![window(200, 300, 400), never], &acks, 1_000);
+    for window in &times.windows {
+        assert_eq!((window.unavailable, window.waited, window.ack_latency_ms), (None, 0, None));
+    }
+    assert_eq!(times.unavailable_in_faults(), None);
+}
+
+#[test]
+fn latency_in_a_fault_stands_beside_the_quiet_one() {
+    let times = times(1_200, vec![window(1_500, 6_000, 9_500)], &outage(1_200), 20_000);
+    let [all, quiet, during] =
+        [times.ack_latency_ms, times.ack_latency_quiet_ms, times.windows[0].ack_latency_ms].map(Option::unwrap);
+    assert!(near(quiet.max, 2.0), "{quiet:?}");
+    assert!(near(during.max, 8_000.0), "{during:?}");
+    // 851 messages waited in it: 800 for 8,000, 7,990, ... 10 ms, and 51 after them for 2 ms.
+    assert!(near(during.p50, 3_750.0), "{during:?}");
+    assert!(near(during.p99, 7_920.0), "{during:?}");
+    assert!(near(all.max, 8_000.0) && near(all.p50, 2_000.0), "{all:?}");
+}
+
+#[test]
+fn without_faults_all_is_quiet() {
+    let times = times(10, vec![], &[report(0, Told::Acked, 3)], 1_000);
+    assert!(times.ack_latency_ms.is_some());
+    assert_eq!(times.ack_latency_quiet_ms, times.ack_latency_ms);
+}
+
+#[test]
+fn recovery_counts_from_the_heal() {
+    let given_up = Window { recovered_ns: None, given_up_ns: Some(START + 900 * MS), ..window(0, 100, 0) };
+    let unseen = Window { recovered_ns: None, ..window(0, 100, 0) };
+    let unhealed = Window { healed_ns: None, ..unseen.clone() };
+    let recovered = |windows: &[Window]| times(0, windows.to_vec(), &[], 5_000).recovered_within();
+    assert_eq!(recovered(&[window(0, 100, 350)]), exactly(250));
+    assert_eq!(recovered(&[window(0, 100, 350), window(400, 500, 505)]), exactly(250));
+    assert_eq!(recovered(&[window(0, 100, 350), given_up.clone()]), at_least(800));
+    assert_eq!(recovered(&[window(0, 100, 350), unseen]), at_least(250));
+    assert_eq!(recovered(&[unhealed]), None);
+    assert_eq!(times(0, vec![given_up], &[], 5_000).windows[0].recovery, at_least(800));
+}
+
+fn processing_of(sequence: u64, run: u64, at_ms: u64) -> Record {
+    let identity = Identity { run, producer: 1, incarnation: 0, partition: 0, sequence, attempt: 0 };
+    Record::Processed { partition: 0, offset: 0, identity: Some(identity), at_ns: START + at_ms * MS }
+}
+
+#[test]
+fn end_to_end_counts_the_first_processing_from_the_intended_moment() {
+    let records = [
+        processing_of(0, RUN, 7),
+        processing_of(1, RUN, 110),
+        // Again; of another run; never offered; damaged.
+        processing_of(0, RUN, 5_000),
+        processing_of(2, RUN + 1, 6_000),
+        processing_of(10, RUN, 7_000),
+        processing(0, 8_000),
+    ];
+    let latency = times(10, vec![], &records, 10_000).end_to_end_ms.unwrap();
+    assert!(near(latency.p50, 7.0), "{latency:?}");
+    assert!(near(latency.max, 100.0), "{latency:?}");
+    assert_eq!(times(10, vec![], &[processing(0, 8_000)], 10_000).end_to_end_ms, None);
+}
+
+#[test]
+fn end_to_end_needs_no_ack() {
+    let records = [report(0, Told::Unconfirmed, 1), processing_of(0, RUN, 20)];
+    let times = times(1, vec![], &records, 1_000);
+    assert_eq!(times.ack_latency_ms, None);
+    assert!(near(times.end_to_end_ms.unwrap().max, 20.0));
+}
+
+fn in_txn(sequence: u64, told: Told, at_ms: u64) -> Record {
+    let mut record = report(sequence, told, at_ms);
+    if let Record::Told { in_txn, .. } = &mut record {
+        *in_txn = true;
+    }
+    record
+}
+
+const fn txn(outcome: TxnOutcome, at_ms: u64) -> Record {
+    Record::TxnEnded { partition: 0, outcome, at_ns: START + at_ms * MS }
+}
+
+#[test]
+fn in_a_transaction_the_commit_is_the_ack() {
+    let records = [
+        in_txn(0, Told::Acked, 5),
+        in_txn(1, Told::Acked, 15),
+        txn(TxnOutcome::Committed, 50),
+        in_txn(2, Told::Acked, 55),
+        txn(TxnOutcome::Aborted, 60),
+        in_txn(3, Told::Acked, 65),
+        txn(TxnOutcome::Unknown, 70),
+        report(4, Told::Acked, 75),
+    ];
+    let times = times(5, vec![window(52, 56, 58)], &records, 1_000);
+    // Two of the five have no ack: 50, 40 and 35 ms are left.
+    let latency = times.ack_latency_ms.unwrap();
+    assert!(near(latency.max, 50.0) && near(latency.p50, 40.0), "{latency:?}");
+    // From 20 ms, when sequence 2 was due, until sequence 4 was acknowledged.
+    assert_eq!(times.unavailable, exactly(55));
+    // On their way until their transaction ended: 2, 3 and 4.
+    assert_eq!(times.windows[0].exposure, 3);
+}
+
+#[test]
+fn a_transaction_left_open_is_not_heard_of_any_more() {
+    let mut keeper = Timekeeper::new(RUN, &[stream(3)], vec![window(100, 200, 300)]);
+    keeper.producer_record(1, &in_txn(0, Told::Acked, 5));
+    keeper.producer_record(1, &in_txn(1, Told::Failed, 15));
+    keeper.producer_journal_ended(ID);
+    // The commit of the next incarnation is not about them.
+    keeper.producer_record(1, &in_txn(2, Told::Indeterminate, 40));
+    keeper.producer_record(1, &txn(TxnOutcome::Committed, 50));
+    let times = keeper.finish(START + 1_000 * MS);
+    assert_eq!(times.ack_latency_ms, None);
+    assert_eq!(times.unavailable, at_least(1_000));
+    assert_eq!(times.exposed, 2);
+}
+
+#[test]
+fn a_message_sent_again_is_on_its_way_until_its_last_report() {
+    let records = [
+        report(0, Told::Failed, 5),
+        report(1, Told::Failed, 15),
+        report(2, Told::Acked, 25),
+        // After the call: sequence 1 was on its way, 0 was not.
+        report(1, Told::Indeterminate, 45),
+    ];
+    let windows = vec![window(40, 50, 60), window(46, 50, 60)];
+    let times = times(3, windows, &records, 100);
+    assert_eq!(times.windows.iter().map(|window| window.exposure).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(times.exposed, 1);
+}
+
+#[test]
+fn a_header_that_claims_too_much_costs_nothing() {
+    let acks: Vec<_> = (0..100).map(|n| report(n, Told::Acked, n * 10 + 5)).collect();
+    let times = times(u64::MAX, vec![window(200, 300, 400)], &acks, 7_100);
+    assert!(times.unavailable.is_some_and(|span| span.at_least));
+    // Due until the window's end at 400 ms, and not acknowledged before its call.
+    assert_eq!(times.windows[0].exposure, 41 - 20);
+    assert_eq!(times.exposed, 21);
 }

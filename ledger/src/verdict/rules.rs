@@ -149,7 +149,8 @@ impl<'a> Judge<'a> {
         if self.expects(name, Metric::ResumedWithin) {
             return;
         }
-        for (fault, resumption) in self.case.faults.iter().zip(&outcome.times.resumption) {
+        for (fault, window) in self.case.faults.iter().zip(&outcome.times.windows) {
+            let resumption = &window.resumption;
             let silent =
                 [("acknowledged", &resumption.unacked_partitions), ("processed", &resumption.unprocessed_partitions)];
             for (what, partitions) in silent {
@@ -204,7 +205,7 @@ impl<'a> Judge<'a> {
             };
             if !self.expects(&promise.profile, promise.metric)
                 && let Some(known) = known(outcome, &promise)
-                && promise.comparison.holds(known, promise.bound) == Holds::No
+                && promise.holds(known) == Holds::No
             {
                 let text = format!(
                     "{}{}, and 0 is promised by every profile that does not say otherwise.",
@@ -289,7 +290,7 @@ impl<'a> Judge<'a> {
     }
 
     fn too_busy(&self, promise: &Promise) -> bool {
-        promise.metric.is_time() && self.outcome(&promise.profile).is_some_and(|outcome| outcome.host_too_busy)
+        promise.metric.is_timed() && self.outcome(&promise.profile).is_some_and(|outcome| outcome.host_too_busy)
     }
 
     fn busy(&mut self, promise: &Promise) {
@@ -303,7 +304,7 @@ impl<'a> Judge<'a> {
 
     fn look(&self, promise: &Promise) -> (Option<Known>, Holds) {
         let known = self.outcome(&promise.profile).and_then(|outcome| known(outcome, promise));
-        let holds = known.map_or(Holds::Unknown, |known| promise.comparison.holds(known, promise.bound));
+        let holds = known.map_or(Holds::Unknown, |known| promise.holds(known));
         (known, holds)
     }
 

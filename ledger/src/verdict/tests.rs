@@ -3,7 +3,7 @@
 use test_case::test_case;
 
 use super::*;
-use crate::availability::{Resumption, Span};
+use crate::availability::{Latency, Resumption, Span, WindowTimes};
 use crate::counts::{Counts, Undelivered};
 use crate::reconcile::PartitionResult;
 
@@ -32,16 +32,17 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
             strays_omitted: 0,
         },
         times: Times {
-            ack_latency_ms: None,
             unavailable: span(8_200, false),
-            exposure: vec![5_000],
             exposed: 5_000,
-            resumption: vec![Resumption {
-                acks: span(120, false),
-                processing: span(1_500, false),
-                unacked_partitions: vec![],
-                unprocessed_partitions: vec![],
+            windows: vec![WindowTimes {
+                resumption: Resumption {
+                    acks: span(120, false),
+                    processing: span(1_500, false),
+                    ..Resumption::default()
+                },
+                ..WindowTimes::default()
             }],
+            ..Times::default()
         },
         read_committed: true,
         host_too_busy: false,
@@ -185,8 +186,8 @@ use ReasonKind as R;
 #[test_case(|c| c.baseline().deserted = vec!["baseline producer 0 ended (signal 9)".to_owned()], R::Deserted; "a client died")]
 #[test_case(|c| c.resilient().times.exposed = 999, R::Exposure; "too few exposed")]
 #[test_case(|c| c.promises.min_exposure[0].0 = "nobody".to_owned(), R::Exposure; "exposure of no profile")]
-#[test_case(|c| c.baseline().times.resumption[0].unacked_partitions = vec![1], R::NotResumed; "no acks")]
-#[test_case(|c| c.resilient().times.resumption[0].unprocessed_partitions = vec![0, 1], R::NotResumed; "no processing")]
+#[test_case(|c| c.baseline().times.windows[0].resumption.unacked_partitions = vec![1], R::NotResumed; "no acks")]
+#[test_case(|c| c.resilient().times.windows[0].resumption.unprocessed_partitions = vec![0, 1], R::NotResumed; "no processing")]
 #[test_case(|c| c.count(0, |n| n.lagging = 1), R::LagLeft; "lag left")]
 #[test_case(|c| c.count(0, |n| n.behind_open_txn = 1), R::LagLeft; "behind an open transaction")]
 #[test_case(|c| c.promises.must_show[0].bound = 151, R::NotShown; "not shown")]
@@ -288,6 +289,42 @@ fn a_busy_host_shows_no_time_either() {
     assert_eq!((verdict, reasons), (Verdict::Inconclusive, vec![R::HostTooBusy]));
 }
 
+#[test_case("ack_latency_p99", 13, Verdict::Pass; "below")]
+#[test_case("ack_latency_p99", 12, Verdict::Fail; "above by less than a millisecond")]
+#[test_case("end_to_end_p99", 13, Verdict::Inconclusive; "nothing was processed")]
+fn latencies_are_judged_to_the_microsecond(metric: &str, bound: u64, expected: Verdict) {
+    let (verdict, _) = kinds(|case| {
+        case.resilient().times.ack_latency_ms = Some(Latency { p50: 1.0, p99: 12.7, p999: 100.0, max: 100.0 });
+        case.promises.must_hold.push(promise("resilient", metric, Comparison::LessThan, bound));
+    });
+    assert_eq!(verdict, expected);
+}
+
+#[test_case("ack_latency_p99", 12.7, "12.7 ms"; "milliseconds")]
+#[test_case("ack_latency_p99", 0.25, "0.25 ms"; "parts of one")]
+#[test_case("ack_latency_p99", 7_880.703, "7.881 s"; "seconds")]
+fn latencies_are_told_as_people_read_them(metric: &str, ms: f64, text: &str) {
+    let (_, reasons) = told(|case| {
+        case.resilient().times.ack_latency_ms = Some(Latency { p50: 0.0, p99: ms, p999: ms, max: ms });
+        case.promises.must_hold = vec![promise("resilient", metric, Comparison::LessThan, 30_000)];
+    });
+    assert_eq!(reasons[1], format!("resilient: {metric} is {text}, and < 30 s was promised."));
+}
+
+#[test]
+fn how_many_waited_is_the_hosts_too_where_it_is_too_busy() {
+    let waited = |too_busy| {
+        kinds(move |case| {
+            case.resilient().host_too_busy = too_busy;
+            case.resilient().times.windows[0].unavailable = span(8_200, false);
+            case.resilient().times.windows[0].waited = 5_000;
+            case.promises.must_hold = vec![promise("resilient", "waited", Comparison::AtMost, 100)];
+        })
+    };
+    assert_eq!(waited(false), (Verdict::Fail, vec![R::Broken]));
+    assert_eq!(waited(true), (Verdict::Inconclusive, vec![R::HostTooBusy]));
+}
+
 #[test]
 fn an_expectation_on_lagging_lets_lag_be() {
     let (verdict, _) = kinds(|case| {
@@ -315,7 +352,7 @@ fn an_expectation_on_lagging_is_that_profiles_alone() {
 fn an_expectation_on_resumption_judges_it() {
     let silent = |comparison, bound| {
         kinds(move |case| {
-            let resumption = &mut case.resilient().times.resumption[0];
+            let resumption = &mut case.resilient().times.windows[0].resumption;
             resumption.processing = span(50_000, true);
             resumption.unprocessed_partitions = vec![0];
             let asked = promise("resilient", "resumed_within", comparison, bound);
@@ -378,7 +415,7 @@ fn reasons_are_sentences() {
         case.count(1, |counts| counts.lagging = 2);
         case.resilient().times.exposed = 12;
         case.resilient().times.unavailable = span(29_999, true);
-        case.resilient().times.resumption[0].unprocessed_partitions = vec![0, 1];
+        case.resilient().times.windows[0].resumption.unprocessed_partitions = vec![0, 1];
         case.baseline().reconciliation.journals_complete = false;
     });
     insta::assert_snapshot!(reasons.join("\n"), @r"

@@ -1,11 +1,11 @@
 //! How promises and what was found of them are put into words.
 
 use super::Promise;
-use crate::metric::{Comparison, Known, Metric};
+use crate::metric::{Comparison, Known, Metric, US_PER_MS};
 
 /// The bound, such as `0`, `>= 100` or `< 30 s`.
 pub(super) fn asked(promise: &Promise) -> String {
-    let bound = quantity(promise.metric, promise.bound);
+    let bound = quantity(promise.metric, promise.known_bound());
     match promise.comparison {
         Comparison::Equal => bound,
         other => format!("{} {bound}", other.sign()),
@@ -27,8 +27,14 @@ pub(super) fn unmeasured(promise: &Promise) -> String {
     format!("{}: the run has nothing to measure {} by", promise.profile, promise.metric.name())
 }
 
+/// Times are in microseconds: below a second to the microsecond, above it to the millisecond, rounded
+/// up.
 fn quantity(metric: Metric, n: u64) -> String {
-    if metric.is_time() { format!("{} s", n as f64 / 1_000.0) } else { n.to_string() }
+    match n.div_ceil(US_PER_MS) {
+        _ if !metric.is_time() => n.to_string(),
+        0..1_000 => format!("{} ms", n as f64 / 1_000.0),
+        ms => format!("{} s", ms as f64 / 1_000.0),
+    }
 }
 
 pub(super) fn list(partitions: &[i32]) -> String {

@@ -15,6 +15,7 @@ use lossproof_ledger::reconcile::{
 
 use super::JudgeError;
 use super::history::{History, Topic};
+use super::members::Members;
 
 /// Folder of journals in a run directory.
 pub const JOURNALS: &str = "journal";
@@ -85,6 +86,12 @@ impl Journals {
         self.run = most.map_or(0, |(run, _)| run);
         let (ours, others) = self.found.drain(..).partition(|journal| journal.header.run == self.run);
         self.found = ours;
+        // As numbers: the names of files would put restart 10 before restart 2.
+        self.found.sort_by_key(|journal| match journal.header.source {
+            Source::Producer { member, incarnation, stream } => (0, member, incarnation, stream.partition),
+            Source::Consumer { member, incarnation } => (1, member, incarnation, 0),
+            Source::Audit | Source::Tail | Source::Parking => (2, 0, 0, 0),
+        });
         let others: Vec<Found> = others;
         let strange = others.iter().map(|j| format!("the journal {} belongs to another run", j.path.display()));
         self.unusable.extend(strange);
@@ -124,28 +131,32 @@ impl Journals {
         }
 
         let mut clients = log.clients();
-        let mut times = Timekeeper::new(&streams, windows);
+        let mut times = Timekeeper::new(self.run, &streams, windows);
+        let mut members = Members::default();
         for journal in self.of(profile) {
-            let mut reader = JournalReader::open(&journal.path)?;
             match journal.header.source {
-                Source::Audit | Source::Tail | Source::Parking => continue,
+                Source::Audit | Source::Tail | Source::Parking => {}
                 Source::Producer { stream, .. } => {
+                    let mut reader = JournalReader::open(&journal.path)?;
                     for record in &mut reader {
                         let record = record?;
                         clients.producer_record(stream.producer, &record).map_err(contradiction)?;
                         times.producer_record(stream.producer, &record);
                     }
+                    times.producer_journal_ended(StreamId { producer: stream.producer, partition: stream.partition });
+                    clients.journal_ended(end_of(reader.finish()?));
                 }
                 Source::Consumer { member, incarnation } => {
-                    let process = Process { member, incarnation };
-                    for record in &mut reader {
-                        let record = record?;
-                        clients.consumer_record(process, &record).map_err(contradiction)?;
-                        times.consumer_record(&record);
-                    }
+                    members.add(Process { member, incarnation }, JournalReader::open(&journal.path)?)?;
                 }
             }
-            clients.journal_ended(end_of(reader.finish()?));
+        }
+        while let Some((process, record)) = members.next_record()? {
+            clients.consumer_record(process, &record).map_err(contradiction)?;
+            times.consumer_record(&record);
+        }
+        for tail in members.finish()? {
+            clients.journal_ended(end_of(tail));
         }
         Ok(Evidence {
             reconciliation: clients.finish().map_err(contradiction)?,

@@ -7,17 +7,18 @@
 mod error;
 mod evidence;
 mod history;
+mod members;
 mod windows;
 
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use lossproof_ledger::availability::Times;
+use lossproof_ledger::availability::{Times, WindowTimes};
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::metric::{self, Metric};
 use lossproof_ledger::verdict::{self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery};
 
-use super::model::{Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
+use super::model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 use crate::experiment::{self, Comparison, Expectation, Experiment};
 use evidence::Journals;
 use history::{Change, History};
@@ -205,6 +206,9 @@ fn fault(index: usize, experiment: &Experiment, history: &History, profiles: &[P
     let injected = seen.and_then(|fault| fault.injected.as_ref());
     let healed = seen.and_then(|fault| fault.healed.as_ref());
     let recovered = seen.and_then(|fault| fault.recovered.as_ref());
+    let times = || profiles.iter().map(|outcome| (outcome.profile.clone(), &outcome.times.windows[index]));
+    // The same for all profiles.
+    let recovery = times().next().and_then(|(_, window)| window.recovery);
     Fault {
         kind: experiment.faults[index].kind.name().to_owned(),
         target: seen.filter(|fault| fault.same_for_all.is_some()).map(|fault| Target {
@@ -217,12 +221,24 @@ fn fault(index: usize, experiment: &Experiment, history: &History, profiles: &[P
         heal_called_at: healed.map(|change| at(change.called_ns)),
         healed_at: healed.map(|change| at(change.proven_ns)),
         recovered_at: recovered.filter(|recovered| recovered.reached).map(|recovered| at(recovered.at_ns)),
+        recovered_after_ms: recovery.filter(|span| !span.at_least).map(|span| span.ms),
         proof: Proofs {
             injected: injected.map(|change| change.proof.clone()),
             healed: healed.map(|change| change.proof.clone()),
             recovered: recovered.map(|recovered| recovered.state.clone()),
         },
-        exposure: profiles.iter().map(|outcome| (outcome.profile.clone(), outcome.times.exposure[index])).collect(),
+        exposure: times().map(|(profile, window)| (profile, window.exposure)).collect(),
+        profiles: times().map(|(profile, window)| (profile, effect(window))).collect(),
+    }
+}
+
+fn effect(window: &WindowTimes) -> Effect {
+    Effect {
+        unavailable: window.unavailable,
+        waited: window.waited,
+        ack_latency_ms: window.ack_latency_ms,
+        acks_resumed: window.resumption.acks,
+        processing_resumed: window.resumption.processing,
     }
 }
 
@@ -233,12 +249,14 @@ fn moment(history: &History, boottime_ns: u64) -> Timestamp {
 }
 
 fn counts(outcome: &ProfileOutcome) -> ProfileCounts {
-    let Times { unavailable, ack_latency_ms, .. } = outcome.times;
+    let Times { unavailable, ack_latency_ms, ack_latency_quiet_ms, end_to_end_ms, .. } = outcome.times;
     ProfileCounts {
         messages: outcome.reconciliation.counts,
         unavailable_ms_max: unavailable.map(|span| span.ms),
         unavailable_at_least: unavailable.is_some_and(|span| span.at_least),
         ack_latency_ms,
+        ack_latency_quiet_ms,
+        end_to_end_ms,
     }
 }
 

@@ -14,14 +14,12 @@ pub(super) fn windows(experiment: &Experiment, history: &History, topic: Option<
         let Some((fault, injected)) = fault.and_then(|f| Some((f, f.injected.as_ref()?))) else {
             return never();
         };
+        let awaited = fault.recovered.as_ref();
         let mut window = Window {
             called_ns: injected.called_ns,
             healed_ns: fault.healed.as_ref().map(|healed| healed.proven_ns),
-            recovered_ns: fault
-                .recovered
-                .as_ref()
-                .filter(|recovered| recovered.reached)
-                .map(|recovered| recovered.at_ns),
+            recovered_ns: awaited.filter(|recovered| recovered.reached).map(|recovered| recovered.at_ns),
+            given_up_ns: awaited.filter(|recovered| !recovered.reached).map(|recovered| recovered.at_ns),
             partitions: None,
         };
         window.partitions = topic.and_then(|topic| affected(history, topic, fault, spec.kind.target(), &window));
@@ -32,7 +30,7 @@ pub(super) fn windows(experiment: &Experiment, history: &History, topic: Option<
 
 /// A fault that was never injected: nothing lay in its window.
 const fn never() -> Window {
-    Window { called_ns: u64::MAX, healed_ns: None, recovered_ns: None, partitions: Some(Vec::new()) }
+    Window { called_ns: u64::MAX, healed_ns: None, recovered_ns: None, given_up_ns: None, partitions: Some(Vec::new()) }
 }
 
 /// Partitions that a broker that was hit led at some time in the window or, where followers were
@@ -106,6 +104,7 @@ mod tests {
             called_ns: 100_000_000,
             healed_ns: Some(150_000_000),
             recovered_ns: Some(200_000_000),
+            given_up_ns: None,
             partitions: None,
         };
         affected(history, &history.topics["p"], &fault, selector, &window)
