@@ -349,7 +349,9 @@ mod tests {
             partitions: vec![],
             journals_complete: complete,
             anomalies: vec![],
+            anomalies_omitted: 0,
             strays: vec![],
+            strays_omitted: 0,
         }
     }
 
