@@ -67,7 +67,7 @@ impl Planes {
     pub fn place(&mut self, sequence: u64) -> Option<Place> {
         let bit = 1 << (sequence % 64);
         match &mut self.members {
-            Members::Below(next) => (sequence < *next).then(|| Place { group: (sequence / 64) as usize, bit }),
+            Members::Below(next) => (sequence < *next).then_some(Place { group: (sequence / 64) as usize, bit }),
             Members::These { groups, last } => {
                 let number = sequence / 64;
                 if groups.get(*last).is_none_or(|known| known.0 != number) {
