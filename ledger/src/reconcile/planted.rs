@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::category::Told;
-use crate::counts::Undelivered;
+use crate::category::{Category, Told};
+use crate::counts::{Counts, Undelivered};
+use crate::event::PositionSource;
 use crate::record::{Content, Identity, Isolation, Record};
 
 const RUN: u64 = 99;
@@ -385,11 +386,13 @@ fn facts(plans: &[PartitionPlan], played: &[Played]) -> Facts {
     for (played, plan) in played.iter().zip(plans) {
         let partition = played.partition;
         for (producer, stream) in (0..).zip(&plan.streams) {
-            facts.streams.push(Stream { id: StreamId { producer, partition }, offered: stream.len() as u64 });
+            facts
+                .streams
+                .push(Stream { id: StreamId { producer, partition }, offered: Offered::Below(stream.len() as u64) });
         }
         facts.partitions.push(Partition {
             partition,
-            audit: Some(Audit { attempt: 1, complete: played.complete, log_start: 0 }),
+            audit: Some(Audit { attempt: 1, complete: played.complete, log_start: 0, committed: None, tail: None }),
             position: Some(Position { offset: played.position as i64, source: PositionSource::Owner }),
         });
     }

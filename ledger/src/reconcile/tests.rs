@@ -4,7 +4,8 @@ use test_case::test_case;
 
 use super::*;
 use crate::category::Told::{self, Acked, Failed, Indeterminate, Unconfirmed, Unsent};
-use crate::counts::Undelivered;
+use crate::counts::{Counts, Undelivered};
+use crate::event::PositionSource;
 use crate::record::{Content, Identity, Isolation, Record};
 
 const RUN: u64 = 7;
@@ -73,10 +74,10 @@ fn history(offered: u64) -> History {
     History {
         facts: Facts {
             run: RUN,
-            streams: vec![Stream { id: STREAM, offered }],
+            streams: vec![Stream { id: STREAM, offered: Offered::Below(offered) }],
             partitions: vec![Partition {
                 partition: P,
-                audit: Some(Audit { attempt: 0, complete: true, log_start: 0 }),
+                audit: Some(Audit { attempt: 0, complete: true, log_start: 0, committed: None, tail: None }),
                 position: Some(Position { offset: 100, source: PositionSource::Committed }),
             }],
             journals: 2,
@@ -483,7 +484,7 @@ fn entries_in_the_wrong_journal_are_errors() {
 #[test]
 fn facts_that_name_something_twice_are_errors() {
     let mut streams = history(1);
-    streams.facts.streams.push(streams.facts.streams[0]);
+    streams.facts.streams.push(streams.facts.streams[0].clone());
     let mut partitions = history(1);
     partitions.facts.partitions.push(partitions.facts.partitions[0]);
     for history in [streams, partitions] {

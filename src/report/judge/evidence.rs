@@ -10,7 +10,7 @@ use lossproof_ledger::availability::{PacedStream, Timekeeper, Times, Window};
 use lossproof_ledger::event::{ClientId, Role};
 use lossproof_ledger::journal::{EXTENSION, Header, JournalError, JournalReader, Source, Tail};
 use lossproof_ledger::reconcile::{
-    Audit, Facts, JournalEnd, LogPass, Partition, Process, Reconciliation, Stream, StreamId,
+    Audit, Facts, JournalEnd, LogPass, Offered, Partition, Process, Reconciliation, Stream, StreamId,
 };
 
 use super::JudgeError;
@@ -108,7 +108,10 @@ impl Journals {
         let streams = self.streams(profile);
         let facts = Facts {
             run: self.run,
-            streams: streams.iter().map(|stream| Stream { id: stream.id, offered: stream.offered }).collect(),
+            streams: streams
+                .iter()
+                .map(|stream| Stream { id: stream.id, offered: Offered::Below(stream.offered) })
+                .collect(),
             partitions: self.partitions(profile, history.topics.get(profile), &streams)?,
             journals: self.expected(profile, history).len(),
         };

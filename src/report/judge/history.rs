@@ -215,7 +215,7 @@ impl History {
                 }
             }
             EventKind::PartitionAudited { profile, partition, complete, log_start, attempt, why } => {
-                let audit = Audit { attempt, complete, log_start };
+                let audit = Audit { attempt, complete, log_start, committed: None, tail: None };
                 if let Some(topic) = self.topics.get_mut(&profile) {
                     topic.audits.insert(partition, audit);
                 }
