@@ -18,7 +18,9 @@ import resource
 import sys
 import time
 
-import duckdb
+# Or this file would be taken for the package.
+sys.path.pop(0)
+import duckdb  # noqa: E402
 
 
 def main():
@@ -33,8 +35,10 @@ def main():
     db.execute(
         f"""
         CREATE TABLE acked AS
-        SELECT stream::USMALLINT AS stream, sequence::UBIGINT AS sequence
-        FROM range({data["streams"]}) AS streams(stream), range({data["per_stream"]}) AS sequences(sequence)
+        SELECT * FROM (
+            SELECT stream::USMALLINT AS stream, sequence::UBIGINT AS sequence
+            FROM range({data["streams"]}) AS streams(stream), range({data["per_stream"]}) AS sequences(sequence)
+        )
         ANTI JOIN unacked USING (stream, sequence)
         """
     )
