@@ -3,9 +3,12 @@
 KAFKA_IMAGE ?= apache/kafka:3.9.2
 export KAFKA_IMAGE
 
+# How long `make fuzz` looks at each reader.
+FUZZ_SECONDS ?= 600
+
 LOSSPROOF = target/release/lossproof
 
-.PHONY: help setup tools build demo check test bench nightly clean
+.PHONY: help setup tools build demo check test bench fuzz nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +39,15 @@ test: tools ## all checks and tests, also those on real brokers
 bench: tools ## what the accounting costs per message, and what a cluster takes to come and go
 	@$(MAKE) --no-print-directory setup
 	cargo bench --bench clients --bench boot
+
+# cargo-fuzz wants a nightly compiler for sanitizers alone; what is pure Rust does without.
+fuzz: tools ## throw damaged and hostile files at the readers, FUZZ_SECONDS each
+	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+	@for target in $$(cargo fuzz list); do \
+		echo "$$target: $(FUZZ_SECONDS) s"; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
+	done
 
 nightly: tools ## the whole catalogue of experiments, five times
 	@$(MAKE) --no-print-directory -j 2 setup build

@@ -1,4 +1,7 @@
 //! What the benchmarks share.
+#![allow(dead_code, missing_docs)]
+
+pub mod history;
 
 use rustix::time::{ClockId, clock_gettime};
 

@@ -48,7 +48,8 @@ struct Block {
 /// How a journal ended, and what of it is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tail {
-    /// Closed cleanly by its writer. Otherwise the writer was killed, or is still at work.
+    /// Closed cleanly by its writer, and whole. Otherwise damaged, or the writer was killed, or is still
+    /// at work.
     pub sealed: bool,
     /// Records that could be read.
     pub records: u64,
@@ -257,7 +258,9 @@ impl JournalReader {
         self.ended = true;
         match self.words.seal {
             Seal::Open => {}
-            Seal::Good if self.tail.records == self.words.records => self.tail.sealed = true,
+            Seal::Good if self.tail.records == self.words.records && self.tail.is_undamaged() => {
+                self.tail.sealed = true
+            }
             // Sealed, and yet something is missing: where that was not seen block by block, here.
             Seal::Good | Seal::Bad if self.tail.is_undamaged() => self.tail.damaged_blocks += 1,
             Seal::Good | Seal::Bad => {}

@@ -165,6 +165,15 @@ fn a_damaged_count_of_blocks_hides_none() {
 }
 
 #[test]
+fn a_sealed_journal_without_records_may_be_damaged_too() {
+    let (_dir, path) = sealed(&producer(), &[]);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..BLOCK_BYTES]).unwrap();
+    let (_, tail) = read(&path);
+    assert_eq!(tail, Tail { damaged_blocks: 1, ..Tail::default() });
+}
+
+#[test]
 fn damage_in_one_block_leaves_the_others() {
     let expected: Vec<Record> = (0..60_000).map(acked).collect();
     let (_dir, path) = sealed(&producer(), &expected);
