@@ -9,7 +9,7 @@ use lossproof::report::Report;
 use lossproof::report::judge::{JudgeError, judge};
 use lossproof::report::terminal::Terminal;
 use lossproof_ledger::category::Told;
-use lossproof_ledger::journal::{JournalReader, JournalWriter};
+use lossproof_ledger::journal::{JournalReader, JournalWriter, Source};
 use lossproof_ledger::record::Record;
 use lossproof_ledger::verdict::{ReasonKind, Verdict};
 
@@ -83,6 +83,27 @@ fn judging_again_gives_the_same_bytes() {
     let stored = fs::read(dir.path().join("report.json")).unwrap();
     assert_eq!(stored, judge(dir.path()).unwrap().to_json().unwrap());
     assert_eq!(serde_json::from_slice::<Report>(&stored).unwrap(), first);
+}
+
+#[test]
+fn what_two_members_processed_is_timed_by_the_first_of_them() {
+    let dir = store(&Course::default());
+    let journals = dir.path().join("journal");
+    let mut journal = JournalReader::open(&journals.join("resilient-consumer-0-0.ljr")).unwrap();
+    let mut header = journal.header().clone();
+    header.source = Source::Consumer { member: 1, incarnation: 0 };
+    let mut copy = JournalWriter::create(&journals, &header).unwrap();
+    for record in &mut journal {
+        // Member 0 processed everything 3 ms after it was due.
+        let Record::Processed { partition, offset, identity, at_ns } = record.unwrap() else { unreachable!() };
+        let at_ns = at_ns - 2_000_000;
+        copy.append(&Record::Processed { partition, offset, identity, at_ns }).unwrap();
+    }
+    copy.seal().unwrap();
+    let counts = &judge(dir.path()).unwrap().profiles["resilient"].counts;
+    assert_eq!(counts.messages.redelivered, 40);
+    let latency = counts.end_to_end_ms.unwrap();
+    assert!((0.999..1.001).contains(&latency.p50) && latency.max < 1.001, "{latency:?}");
 }
 
 #[test]

@@ -8,24 +8,28 @@ use lossproof_ledger::event::Proof;
 use super::counts::UNSURE;
 use super::grid::verdict_word;
 use super::out::{Style, Tone};
+use super::times;
 use super::words::{self, millis, thousands};
 use crate::report::model::{Fault, Profile, Report};
 
 /// Line by line.
-pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String> {
+pub(super) fn lines(report: &Report, run_dir: &Path, style: Style, width: u16) -> Vec<String> {
     let mut lines = Vec::new();
     if !report.profiles.values().all(Profile::is_complete) {
         lines.push(format!("{UNSURE} not all that happened could be read, so that this number may be another"));
     }
-    let width = report.profiles.keys().map(String::len).max().unwrap_or(0);
+    let longest = report.profiles.keys().map(String::len).max().unwrap_or(0);
     for (name, profile) in &report.profiles {
         let [messages, records] = identities(&profile.counts.messages);
-        lines.push(format!("{name:width$}  balanced: {messages}"));
-        lines.push(format!("{:width$}  balanced: {records}", ""));
+        lines.push(format!("{name:longest$}  balanced: {messages}"));
+        lines.push(format!("{:longest$}  balanced: {records}", ""));
     }
     for (index, fault) in report.faults.iter().enumerate() {
         lines.push(String::new());
         self::fault(&mut lines, report, index, fault, style);
+        if fault.proof.injected.is_some() {
+            lines.push(times::effects(report, index, fault, style, width));
+        }
     }
     if !report.notes.is_empty() {
         lines.push(String::new());
@@ -111,15 +115,13 @@ fn fault(lines: &mut Vec<String>, report: &Report, index: usize, fault: &Fault, 
     }
     lines.push(proven("healed", &fault.proof.healed, fault.healed_at));
     lines.push(match (&fault.proof.recovered, fault.recovered_at) {
-        (Some(state), Some(_)) => format!("  {} recovered: {state}", at(fault.recovered_at)),
+        (Some(state), Some(_)) => {
+            let after = fault.recovered_after_ms.map(|ms| format!(", {} after healing", millis(ms)));
+            format!("  {} recovered{}: {state}", at(fault.recovered_at), after.unwrap_or_default())
+        }
         (Some(state), None) => style.paint(Tone::Bad, &format!("  not recovered: {state}")),
         (None, _) => "  recovery was not awaited".to_owned(),
     });
-    let exposed: Vec<String> =
-        fault.exposure.iter().map(|(profile, messages)| format!("{} of {profile}", thousands(*messages))).collect();
-    if !exposed.is_empty() {
-        lines.push(format!("  exposed, in flight or acknowledged meanwhile: {}", exposed.join(", ")));
-    }
 }
 
 fn verdict(report: &Report, style: Style) -> String {

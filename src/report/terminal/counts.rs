@@ -1,12 +1,12 @@
 //! Profiles side by side: what was offered, what the producers were told, what became of it.
 
 use comfy_table::{Attribute, Cell, CellAlignment, Table};
-use lossproof_ledger::availability::Latency;
 use lossproof_ledger::counts::Counts;
 
 use super::grid::{cell, grid};
 use super::out::{Style, Tone};
-use super::words::{millis, thousands};
+use super::times;
+use super::words::thousands;
 use crate::report::model::{Profile, Report};
 
 /// A count with its name for people.
@@ -96,15 +96,11 @@ pub(super) fn table(report: &Report, style: Style, width: u16) -> String {
     section(&mut table, report, Some("What became of them"), BECAME, all);
     section(&mut table, report, Some("Also seen"), FLAGS, all);
     section(&mut table, report, Some("In the log"), IN_LOG, all);
-    heading(&mut table, report, "Times");
-    times(&mut table, report, "longest time without an ack", unavailable);
-    times(&mut table, report, "half acknowledged within", |p| latency(p, |l| l.p50));
-    times(&mut table, report, "99 of 100 acknowledged within", |p| latency(p, |l| l.p99));
-    times(&mut table, report, "slowest acknowledgement", |p| latency(p, |l| l.max));
+    times::rows(&mut table, report);
     table.trim_fmt()
 }
 
-fn heading(table: &mut Table, report: &Report, title: &str) {
+pub(super) fn heading(table: &mut Table, report: &Report, title: &str) {
     let blanks = report.profiles.keys().map(|_| Cell::new(""));
     table.add_row(std::iter::once(cell(title, Tone::Strong)).chain(blanks));
 }
@@ -132,28 +128,5 @@ fn section(table: &mut Table, report: &Report, title: Option<&str>, rows: &[Row]
         });
         let label = Cell::new(format!("{indent}{}", row.label));
         table.add_row(std::iter::once(label).chain(cells));
-    }
-}
-
-fn times(table: &mut Table, report: &Report, label: &str, of: fn(&Profile) -> String) {
-    let cells = report.profiles.values().map(|profile| Cell::new(of(profile)).set_alignment(CellAlignment::Right));
-    table.add_row(std::iter::once(Cell::new(format!("  {label}"))).chain(cells));
-}
-
-fn unavailable(profile: &Profile) -> String {
-    match profile.counts.unavailable_ms_max {
-        None => "not measured".to_owned(),
-        Some(ms) if profile.counts.unavailable_at_least => format!("at least {}", millis(ms)),
-        Some(ms) => millis(ms),
-    }
-}
-
-fn latency(profile: &Profile, quantile: fn(&Latency) -> f64) -> String {
-    match &profile.counts.ack_latency_ms {
-        None => "not measured".to_owned(),
-        Some(latency) => match quantile(latency) {
-            ms if ms < 100.0 => format!("{ms:.1} ms"),
-            ms => millis(ms.round() as u64),
-        },
     }
 }

@@ -11,6 +11,7 @@ mod narrate;
 mod out;
 mod summary;
 mod tally;
+mod times;
 mod words;
 
 use std::io;
@@ -136,7 +137,7 @@ impl Terminal {
         self.rest();
         self.out.line("");
         self.out.line(&counts::table(report, self.style, self.width));
-        for line in closing::lines(report, run_dir, self.style) {
+        for line in closing::lines(report, run_dir, self.style, self.width) {
             self.out.line(&line);
         }
         if let Some(json) = &mut self.json

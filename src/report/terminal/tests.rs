@@ -204,6 +204,19 @@ fn a_failed_report_names_its_reasons_and_what_could_not_be_measured() {
 }
 
 #[test]
+fn times_without_all_journals_are_not_sure() {
+    let mut report = sample::leader_partition();
+    report.profiles["baseline"].journals_complete = false;
+    report.faults[0].profiles["baseline"].unavailable = None;
+    let text = closed(Style { colour: false }, &report);
+    let rows = |label: &str| text.lines().filter(|line| line.contains(label)).collect::<Vec<_>>();
+    let [whole, fault] = rows("longest time without an ack")[..] else { panic!("{text}") };
+    assert!(whole.contains("? 840 ms") && whole.contains("┆     8.2 s"), "{whole}");
+    assert!(fault.contains("not measured") && !fault.contains("? not"), "{fault}");
+    assert!(rows("processed again")[0].contains("? 31 ms"), "{text}");
+}
+
+#[test]
 fn losses_stand_out_in_colour() {
     let text = closed(Style { colour: true }, &sample::leader_partition());
     let lost = text.lines().find(|line| line.contains("lost in the cluster (")).unwrap();
