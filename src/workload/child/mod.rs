@@ -92,7 +92,7 @@ pub fn run(spec: &Path) -> Result<(), ChildError> {
 /// librdkafka's broker threads poll without a pause while an idempotent partition has requests in
 /// flight and more to send (its issue 2565). On two cores some of them leave the brokers no time to
 /// answer, and so go on for ever. Linux weighs sessions (`sched(7)`, autogroup) or processes (nice).
-fn stand_back() {
+pub fn stand_back() {
     // What is refused costs speed, not truth: the host is only busier.
     rustix::process::setsid().ok();
     rustix::process::nice(NICENESS).ok();
