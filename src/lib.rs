@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod exit;
 pub mod experiment;
 pub mod fault;
+pub mod import;
 pub mod report;
 pub mod runner;
 pub mod workload;

@@ -26,8 +26,8 @@ enum Command {
     List(cli::list::ListArgs),
     /// Remove what dead or kept runs left; a live run is left alone.
     Clean(cli::clean::CleanArgs),
-    /// Judge a stored run again, without Docker.
     Analyze(cli::analyze::AnalyzeArgs),
+    Reconcile(cli::reconcile::ReconcileArgs),
     /// A client process of a run.
     #[command(hide = true)]
     Client(cli::client::ClientArgs),
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
             Command::Run(args) => cli::run::run(args).await,
             Command::Clean(args) => cli::clean::run(args).await,
             Command::Analyze(args) => cli::analyze::run(&args),
+            Command::Reconcile(args) => cli::reconcile::run(args).await,
             Command::Plan(args) => cli::plan::run(&args),
             Command::List(args) => cli::list::run(&args),
             Command::Client(_) => Exit::Internal,

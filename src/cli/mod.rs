@@ -6,6 +6,7 @@ pub mod clean;
 pub mod client;
 pub mod list;
 pub mod plan;
+pub mod reconcile;
 pub mod run;
 
 use std::io::{self, IsTerminal, Write};

@@ -12,7 +12,7 @@ mod embedded;
 mod expect;
 mod extends;
 mod fault;
-mod hint;
+pub mod hint;
 mod load;
 pub mod metric;
 mod option_name;
@@ -30,6 +30,7 @@ mod words;
 mod yaml;
 
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
+pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
 pub use words::Word;
@@ -338,6 +339,17 @@ pub struct Expectation {
     pub bound: u64,
     /// Where it stands in the file.
     pub at: Place,
+}
+
+/// All that is expected of a run.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Expectations {
+    /// Else the run is inconclusive.
+    pub must_show: Vec<Expectation>,
+    /// Else the run has failed.
+    pub must_hold: Vec<Expectation>,
+    /// Messages in flight or acknowledged in the fault windows that each named profile needs.
+    pub min_exposure: Vec<(String, u64)>,
 }
 
 /// How a metric is compared with its bound.

@@ -38,6 +38,15 @@ pub struct Experiment {
     pub min_exposure: Option<Map<Text>>,
 }
 
+/// A file of expectations alone.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectations {
+    pub must_show: Option<Map<Map<Text>>>,
+    pub must_hold: Option<Map<Map<Text>>>,
+    pub min_exposure: Option<Map<Text>>,
+}
+
 /// `cluster:`
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,6 @@
 //! What a run says for itself: events as they happen, and a report computed from what was stored.
 
+pub mod account;
 pub mod judge;
 mod model;
 #[cfg(test)]

@@ -40,13 +40,20 @@ const KEPT_RATE: f64 = 0.95;
 /// # Errors
 /// If the directory holds no run, something in it can't be read, or an account does not balance.
 pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
-    let experiment = stored_experiment(run_dir)?;
+    judge_as(run_dir, &stored_experiment(run_dir)?)
+}
+
+/// Judges a stored run by what `experiment`, the stored one with other expectations, asks of it.
+///
+/// # Errors
+/// As `judge`.
+pub fn judge_as(run_dir: &Path, experiment: &Experiment) -> Result<Report, JudgeError> {
     let history = History::read(run_dir)?;
     let journals = Journals::open(run_dir)?;
 
     let mut outcomes = Vec::with_capacity(experiment.profiles.len());
     for profile in &experiment.profiles {
-        let windows = windows::windows(&experiment, &history, history.topics.get(&profile.name));
+        let windows = windows::windows(experiment, &history, history.topics.get(&profile.name));
         let evidence = journals.read(&profile.name, &history, windows)?;
         outcomes.push(ProfileOutcome {
             profile: profile.name.clone(),
@@ -59,14 +66,13 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
     }
 
     let case = Case {
-        promises: promises(&experiment)?,
+        promises: promises(experiment)?,
         profiles: outcomes,
-        faults: fault_outcomes(&experiment, &history),
-        stopped_by: stopped_by(&experiment, &history),
+        faults: fault_outcomes(experiment, &history),
+        stopped_by: stopped_by(experiment, &history),
     };
     let judgement = verdict::judge(&case);
-    let faults =
-        (0..experiment.faults.len()).map(|index| fault(index, &experiment, &history, &case.profiles)).collect();
+    let faults = (0..experiment.faults.len()).map(|index| fault(index, experiment, &history, &case.profiles)).collect();
     Ok(Report {
         experiment: experiment.name.clone(),
         run: history.run.clone(),
@@ -98,7 +104,11 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
     })
 }
 
-fn stored_experiment(run_dir: &Path) -> Result<Experiment, JudgeError> {
+/// The experiment of a stored run.
+///
+/// # Errors
+/// If the directory holds none, or it can't be read.
+pub fn stored_experiment(run_dir: &Path) -> Result<Experiment, JudgeError> {
     let path = run_dir.join(EXPERIMENT);
     if !path.is_file() {
         return Err(JudgeError::NotARun { path, why: "it is not there".to_owned() });
@@ -120,7 +130,11 @@ fn promises(experiment: &Experiment) -> Result<Promises, JudgeError> {
     })
 }
 
-fn promise(expectation: &Expectation) -> Result<Promise, JudgeError> {
+/// An expectation in the ledger's terms.
+///
+/// # Errors
+/// If the ledger does not know its metric.
+pub fn promise(expectation: &Expectation) -> Result<Promise, JudgeError> {
     let metric =
         Metric::named(&expectation.metric).ok_or_else(|| JudgeError::Metric { metric: expectation.metric.clone() })?;
     Ok(Promise {

@@ -1,7 +1,5 @@
 //! What stands below the table of a judged run: sums, faults, verdict.
 
-use std::path::Path;
-
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
 
@@ -12,11 +10,16 @@ use super::times;
 use super::words::{self, millis, thousands};
 use crate::report::model::{Fault, Profile, Report};
 
-/// Line by line.
-pub(super) fn lines(report: &Report, run_dir: &Path, style: Style, width: u16) -> Vec<String> {
+/// What stands below a number that can't be relied on.
+pub(super) fn unsure() -> String {
+    format!("{UNSURE} not all that happened could be read, so that this number may be another")
+}
+
+/// Line by line; the last says what is `stored`.
+pub(super) fn lines(report: &Report, stored: String, style: Style, width: u16) -> Vec<String> {
     let mut lines = Vec::new();
     if !report.profiles.values().all(Profile::is_complete) {
-        lines.push(format!("{UNSURE} not all that happened could be read, so that this number may be another"));
+        lines.push(unsure());
     }
     let longest = report.profiles.keys().map(String::len).max().unwrap_or(0);
     for (name, profile) in &report.profiles {
@@ -38,12 +41,12 @@ pub(super) fn lines(report: &Report, run_dir: &Path, style: Style, width: u16) -
     lines.push(String::new());
     lines.push(verdict(report, style));
     lines.extend(report.reasons.iter().map(|reason| format!("  - {}", reason.text)));
-    lines.push(format!("stored in {}", run_dir.display()));
+    lines.push(stored);
     lines
 }
 
 /// Both sums with the numbers that make them up, zeros left away.
-fn identities(counts: &Counts) -> [String; 2] {
+pub(super) fn identities(counts: &Counts) -> [String; 2] {
     let told = sum(&[
         (counts.acked, "acknowledged"),
         (counts.unconfirmed, "unconfirmed"),

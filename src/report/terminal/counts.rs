@@ -7,7 +7,7 @@ use super::grid::{cell, grid};
 use super::out::{Style, Tone};
 use super::times;
 use super::words::thousands;
-use crate::report::model::{Profile, Report};
+use crate::report::model::Report;
 
 /// A count with its name for people.
 struct Row {
@@ -75,8 +75,17 @@ const IN_LOG: &[Row] = &[
     row("further copies of a message", |c| c.duplicate_records, Tone::Notable),
 ];
 
-/// Whether a section's numbers of a profile can be relied on.
-type Sure = fn(&Profile) -> bool;
+/// One side by side with others.
+struct Column<'a> {
+    counts: &'a Counts,
+    /// Whether what clients told is complete.
+    clients: bool,
+    /// Whether all that should have been read was.
+    all: bool,
+}
+
+/// Whether a section's numbers of a column can be relied on.
+type Sure = fn(&Column<'_>) -> bool;
 
 /// Stands behind a number that cannot be relied on.
 pub(super) const UNSURE: char = '?';
@@ -84,44 +93,65 @@ pub(super) const UNSURE: char = '?';
 /// Profiles side by side.
 pub(super) fn table(report: &Report, style: Style, width: u16) -> String {
     let mut table = grid(style, width);
-    let names = report
+    header(&mut table, &report.experiment, report.profiles.keys().map(String::as_str));
+    let columns: Vec<Column<'_>> = report
         .profiles
-        .keys()
-        .map(|name| Cell::new(name).set_alignment(CellAlignment::Right).add_attribute(Attribute::Bold));
-    table.set_header(std::iter::once(Cell::new(&report.experiment)).chain(names));
-    let clients: Sure = |profile| profile.journals_complete;
-    let all: Sure = Profile::is_complete;
-    section(&mut table, report, None, OFFERED, clients);
-    section(&mut table, report, Some("What the producer was told"), TOLD, clients);
-    section(&mut table, report, Some("What became of them"), BECAME, all);
-    section(&mut table, report, Some("Also seen"), FLAGS, all);
-    section(&mut table, report, Some("In the log"), IN_LOG, all);
+        .values()
+        .map(|profile| Column {
+            counts: &profile.counts.messages,
+            clients: profile.journals_complete,
+            all: profile.is_complete(),
+        })
+        .collect();
+    sections(&mut table, &columns);
     times::rows(&mut table, report);
     table.trim_fmt()
 }
 
-pub(super) fn heading(table: &mut Table, report: &Report, title: &str) {
-    let blanks = report.profiles.keys().map(|_| Cell::new(""));
+/// The counts of messages alone, `sure` if all that should have been read was.
+pub(super) fn of_messages(title: &str, name: &str, counts: &Counts, sure: bool, style: Style, width: u16) -> String {
+    let mut table = grid(style, width);
+    header(&mut table, title, std::iter::once(name));
+    sections(&mut table, &[Column { counts, clients: true, all: sure }]);
+    table.trim_fmt()
+}
+
+fn header<'a>(table: &mut Table, title: &str, names: impl Iterator<Item = &'a str>) {
+    let names = names.map(|name| Cell::new(name).set_alignment(CellAlignment::Right).add_attribute(Attribute::Bold));
+    table.set_header(std::iter::once(Cell::new(title)).chain(names));
+}
+
+fn sections(table: &mut Table, columns: &[Column<'_>]) {
+    let clients: Sure = |column| column.clients;
+    let all: Sure = |column| column.all;
+    section(table, columns, None, OFFERED, clients);
+    section(table, columns, Some("What the producer was told"), TOLD, clients);
+    section(table, columns, Some("What became of them"), BECAME, all);
+    section(table, columns, Some("Also seen"), FLAGS, all);
+    section(table, columns, Some("In the log"), IN_LOG, all);
+}
+
+pub(super) fn heading(table: &mut Table, columns: usize, title: &str) {
+    let blanks = (0..columns).map(|_| Cell::new(""));
     table.add_row(std::iter::once(cell(title, Tone::Strong)).chain(blanks));
 }
 
-fn section(table: &mut Table, report: &Report, title: Option<&str>, rows: &[Row], sure: Sure) {
-    let value = |row: &Row, profile: &Profile| (row.value)(&profile.counts.messages);
+fn section(table: &mut Table, columns: &[Column<'_>], title: Option<&str>, rows: &[Row], sure: Sure) {
     let shown: Vec<&Row> =
-        rows.iter().filter(|row| row.always || report.profiles.values().any(|p| value(row, p) > 0)).collect();
+        rows.iter().filter(|row| row.always || columns.iter().any(|column| (row.value)(column.counts) > 0)).collect();
     if shown.is_empty() {
         return;
     }
     if let Some(title) = title {
-        heading(table, report, title);
+        heading(table, columns.len(), title);
     }
     let indent = if title.is_some() { "  " } else { "" };
     for row in shown {
-        let cells = report.profiles.values().map(|profile| {
-            let value = value(row, profile);
+        let cells = columns.iter().map(|column| {
+            let value = (row.value)(column.counts);
             let tone = if value == 0 { Tone::Plain } else { row.tone };
             let mut text = thousands(value);
-            if !sure(profile) {
+            if !sure(column) {
                 text = format!("{UNSURE} {text}");
             }
             cell(&text, tone).set_alignment(CellAlignment::Right)

@@ -3,6 +3,7 @@
 //! On a terminal, lines scroll by above a foot that is drawn over again (`bars`). Anywhere else, and
 //! under CI, NO_COLOR or TERM=dumb, every line stays as written and counts come every five seconds.
 
+mod account;
 mod bars;
 mod closing;
 mod counts;
@@ -30,6 +31,7 @@ use out::{Out, Style, Tone, may_redraw};
 pub use summary::Summary;
 use tally::Tally;
 
+use super::account::JudgedAccount;
 use super::model::Report;
 
 /// How a run is shown.
@@ -132,16 +134,38 @@ impl Terminal {
         }
     }
 
-    /// Shows the account of a judged run.
+    /// Shows the report of a judged run, which is stored with it.
     pub fn report(&mut self, report: &Report, run_dir: &Path) {
+        self.show(report, format!("stored in {}", run_dir.display()));
+    }
+
+    /// Shows the report of a run that was judged by other expectations than its own, and is not stored.
+    pub fn report_apart(&mut self, report: &Report, run_dir: &Path) {
+        let stored = run_dir.join(super::model::REPORT);
+        self.show(report, format!("not stored: {} stays as it is (--write replaces it)", stored.display()));
+    }
+
+    fn show(&mut self, report: &Report, stored: String) {
         self.rest();
         self.out.line("");
         self.out.line(&counts::table(report, self.style, self.width));
-        for line in closing::lines(report, run_dir, self.style, self.width) {
+        for line in closing::lines(report, stored, self.style, self.width) {
             self.out.line(&line);
         }
         if let Some(json) = &mut self.json
             && let Ok(bytes) = report.to_json()
+        {
+            json.bytes(&bytes);
+        }
+    }
+
+    /// Shows the account of an import; of its ranges, the `ranges` largest.
+    pub fn account(&mut self, judged: &JudgedAccount<'_>, ranges: usize) {
+        for line in account::lines(judged, ranges, self.style, self.width) {
+            self.out.line(&line);
+        }
+        if let Some(json) = &mut self.json
+            && let Ok(bytes) = judged.to_json()
         {
             json.bytes(&bytes);
         }

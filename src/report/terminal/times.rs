@@ -14,7 +14,7 @@ type Quantile = fn(&Latency) -> f64;
 
 /// The rows of the whole run.
 pub(super) fn rows(table: &mut Table, report: &Report) {
-    heading(table, report, "Times");
+    heading(table, report.profiles.len(), "Times");
     let mut row = |label: &str, of: &dyn Fn(&ProfileCounts) -> String| {
         let cells = report.profiles.values().map(|profile| right(sure(Some(profile), of(&profile.counts))));
         table.add_row(std::iter::once(Cell::new(format!("  {label}"))).chain(cells));
