@@ -54,7 +54,7 @@ pub(super) fn effects(report: &Report, index: usize, fault: &Fault, style: Style
             fault.profiles.iter().map(|(name, effect)| right(sure(report.profiles.get(name), of(name, effect))));
         table.add_row(std::iter::once(Cell::new(label)).chain(cells));
     };
-    row("messages exposed (in flight or acknowledged)", &|name, _| {
+    row("messages exposed, on affected partitions", &|name, _| {
         fault.exposure.get(name).map_or_else(String::new, |messages| thousands(*messages))
     });
     row("longest time without an ack", &|_, effect| span(effect.unavailable));
