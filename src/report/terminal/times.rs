@@ -99,6 +99,6 @@ fn latency(latency: Option<&Latency>, quantile: Quantile) -> String {
     match latency.map(quantile) {
         None => NOT_MEASURED.to_owned(),
         Some(ms) if ms < 100.0 => format!("{ms:.1} ms"),
-        Some(ms) => millis(ms.round() as u64),
+        Some(ms) => millis(ms.ceil() as u64),
     }
 }
