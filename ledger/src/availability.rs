@@ -157,8 +157,8 @@ impl Span {
     }
 }
 
-/// Times from the intended moment, in milliseconds, each within a thousandth of itself and never
-/// below what was measured.
+/// Times from the intended moment, in milliseconds. Quantiles are exact to three digits and rounded
+/// up, so that they are not in the favour of a promise; the longest is as measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Median.

@@ -48,7 +48,7 @@ pub(super) fn leader_partition() -> Report {
                 (
                     "baseline".to_owned(),
                     Effect {
-                        unavailable: span(840),
+                        unavailable: span(841),
                         waited: 560,
                         ack_latency_ms: latency(1.9, 233.0, 612.0, 840.3),
                         acks_resumed: span(7),
@@ -110,7 +110,7 @@ fn baseline() -> Profile {
                 records_in_log: 29_256,
                 ..Counts::default()
             },
-            unavailable_ms_max: Some(840),
+            unavailable_ms_max: Some(841),
             unavailable_at_least: false,
             ack_latency_ms: latency(1.42, 12.7, 240.0, 840.3),
             ack_latency_quiet_ms: latency(1.31, 4.8, 9.6, 21.2),

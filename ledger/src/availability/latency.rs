@@ -4,37 +4,38 @@ use hdrhistogram::Histogram;
 
 use super::{Latency, Window};
 
-/// Latencies above a day are counted as a day.
-const LATENCY_LIMIT_US: u64 = 24 * 3_600 * 1_000_000;
+/// Of latencies above a day, only the longest is known as it is.
+const LIMIT_US: u64 = 24 * 3_600 * 1_000_000;
 
 /// The latencies of one kind, in about 230 KB however many they are.
 #[derive(Debug)]
-pub(super) struct Latencies(Histogram<u64>);
+pub(super) struct Latencies {
+    us: Histogram<u64>,
+    max_us: u64,
+}
 
 impl Latencies {
     /// # Panics
     /// Never: the histogram's bounds and precision are valid constants.
     pub(super) fn new() -> Self {
         // Fixed bounds: `saturating_record` clamps to them, and never resizes.
-        Self(
-            Histogram::new_with_bounds(1, LATENCY_LIMIT_US, 3)
-                .expect("these bounds and 3 significant digits are supported"),
-        )
+        let us =
+            Histogram::new_with_bounds(1, LIMIT_US, 3).expect("these bounds and 3 significant digits are supported");
+        Self { us, max_us: 0 }
     }
 
     pub(super) fn record(&mut self, ns: u64) {
-        self.0.saturating_record(ns / 1_000);
+        let us = ns / 1_000;
+        self.us.saturating_record(us);
+        self.max_us = self.max_us.max(us);
     }
 
     /// None if there are none.
     pub(super) fn summary(&self) -> Option<Latency> {
         let ms = |us: u64| us as f64 / 1_000.0;
-        (!self.0.is_empty()).then(|| Latency {
-            p50: ms(self.0.value_at_quantile(0.5)),
-            p99: ms(self.0.value_at_quantile(0.99)),
-            p999: ms(self.0.value_at_quantile(0.999)),
-            max: ms(self.0.max()),
-        })
+        // The upper end of what the histogram cannot tell apart, but never above the longest.
+        let at = |quantile| ms(self.us.value_at_quantile(quantile).min(self.max_us));
+        (!self.us.is_empty()).then(|| Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: ms(self.max_us) })
     }
 }
 

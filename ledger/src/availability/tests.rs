@@ -307,6 +307,16 @@ fn latency_in_a_fault_stands_beside_the_quiet_one() {
 }
 
 #[test]
+fn the_longest_is_as_measured_and_nothing_is_above_it() {
+    let acks = [report(0, Told::Acked, 21_851), report(1, Told::Acked, 172_800_010)];
+    assert_eq!(times(1, vec![], &acks[..1], 30_000).ack_latency_ms.map(|l| (l.p50, l.max)), Some((21_851.0, 21_851.0)));
+    let two_days = times(2, vec![], &acks, 172_900_000).ack_latency_ms.unwrap();
+    assert_eq!(two_days.max, 172_800_000.0);
+    // Told apart up to a day.
+    assert!(near(two_days.p999, 86_400_000.0), "{two_days:?}");
+}
+
+#[test]
 fn without_faults_all_is_quiet() {
     let times = times(10, vec![], &[report(0, Told::Acked, 3)], 1_000);
     assert!(times.ack_latency_ms.is_some());

@@ -211,7 +211,7 @@ fn times_without_all_journals_are_not_sure() {
     let text = closed(Style { colour: false }, &report);
     let rows = |label: &str| text.lines().filter(|line| line.contains(label)).collect::<Vec<_>>();
     let [whole, fault] = rows("longest time without an ack")[..] else { panic!("{text}") };
-    assert!(whole.contains("? 840 ms") && whole.contains("┆     8.2 s"), "{whole}");
+    assert!(whole.contains("? 841 ms") && whole.contains("┆     8.2 s"), "{whole}");
     assert!(fault.contains("not measured") && !fault.contains("? not"), "{fault}");
     assert!(rows("processed again")[0].contains("? 31 ms"), "{text}");
 }

@@ -54,7 +54,7 @@ pub(super) fn effects(report: &Report, index: usize, fault: &Fault, style: Style
             fault.profiles.iter().map(|(name, effect)| right(sure(report.profiles.get(name), of(name, effect))));
         table.add_row(std::iter::once(Cell::new(label)).chain(cells));
     };
-    row("messages exposed (in flight or acknowledged)", &|name, _| {
+    row("messages exposed, on affected partitions", &|name, _| {
         fault.exposure.get(name).map_or_else(String::new, |messages| thousands(*messages))
     });
     row("longest time without an ack", &|_, effect| span(effect.unavailable));
@@ -99,6 +99,6 @@ fn latency(latency: Option<&Latency>, quantile: Quantile) -> String {
     match latency.map(quantile) {
         None => NOT_MEASURED.to_owned(),
         Some(ms) if ms < 100.0 => format!("{ms:.1} ms"),
-        Some(ms) => millis(ms.round() as u64),
+        Some(ms) => millis(ms.ceil() as u64),
     }
 }
