@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lossproof_ledger::event::{EventKind, Phase};
+use lossproof_ledger::event::{EventKind, Look, Phase};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
 use super::recorder::Recorder;
 use super::schedule::{self, Active};
-use super::{audit, fence, observe, position, topics};
+use super::{audit, fence, observe, position, replicas, topics};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{settled, with_any};
 use crate::experiment::{Experiment, Profile};
@@ -106,6 +106,7 @@ impl Stage<'_> {
         self.positions(&groups, &fences, at_fence).await?;
 
         self.phase(Phase::Audit, None)?;
+        replicas::look(self.cluster, &self.topics(), Look::Audit, None, self.recorder).await?;
         self.audit(&fences).await
     }
 

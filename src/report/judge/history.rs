@@ -235,6 +235,9 @@ impl History {
             | EventKind::ClientNotice { .. }
             | EventKind::UndoRecorded { .. }
             | EventKind::FaultStep { .. }
+            | EventKind::BrokerView { .. }
+            | EventKind::BrokerAnswers { .. }
+            | EventKind::ReplicaLogs { .. }
             | EventKind::TopicFrozen { .. }
             | EventKind::FenceWritten { .. } => {}
         }
