@@ -28,6 +28,7 @@ enum Command {
     Clean(cli::clean::CleanArgs),
     /// Judge a stored run again, without Docker.
     Analyze(cli::analyze::AnalyzeArgs),
+    Explain(cli::explain::ExplainArgs),
     /// A client process of a run.
     #[command(hide = true)]
     Client(cli::client::ClientArgs),
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
             Command::Run(args) => cli::run::run(args).await,
             Command::Clean(args) => cli::clean::run(args).await,
             Command::Analyze(args) => cli::analyze::run(&args),
+            Command::Explain(args) => cli::explain::run(&args),
             Command::Plan(args) => cli::plan::run(&args),
             Command::List(args) => cli::list::run(&args),
             Command::Client(_) => Exit::Internal,

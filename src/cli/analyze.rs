@@ -38,7 +38,7 @@ pub fn run(args: &AnalyzeArgs) -> Exit {
     of_verdict(report.verdict)
 }
 
-fn exit_of(error: &JudgeError) -> Exit {
+pub(super) fn exit_of(error: &JudgeError) -> Exit {
     match error {
         error if error.is_internal() => Exit::Internal,
         JudgeError::Unreadable { .. } => Exit::Environment,

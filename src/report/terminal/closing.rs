@@ -5,6 +5,7 @@ use std::path::Path;
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
 
+use super::causes;
 use super::counts::UNSURE;
 use super::grid::verdict_word;
 use super::out::{Style, Tone};
@@ -23,6 +24,7 @@ pub(super) fn lines(report: &Report, run_dir: &Path, style: Style) -> Vec<String
         lines.push(format!("{name:width$}  balanced: {messages}"));
         lines.push(format!("{:width$}  balanced: {records}", ""));
     }
+    lines.extend(causes::lines(report));
     for (index, fault) in report.faults.iter().enumerate() {
         lines.push(String::new());
         self::fault(&mut lines, report, index, fault, style);

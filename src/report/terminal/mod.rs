@@ -4,6 +4,7 @@
 //! under CI, NO_COLOR or TERM=dumb, every line stays as written and counts come every five seconds.
 
 mod bars;
+mod causes;
 mod closing;
 mod counts;
 mod grid;
@@ -11,7 +12,7 @@ mod narrate;
 mod out;
 mod summary;
 mod tally;
-mod words;
+pub(super) mod words;
 
 use std::io;
 use std::path::Path;
