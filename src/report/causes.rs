@@ -130,7 +130,7 @@ fn exposed_sentence(exposed: &ExposedBy) -> String {
                 evidence.push(format!("its log was seen to end at {end} while others held a later epoch"));
             }
             format!(
-                "They were acknowledged by an isolated leader: broker {broker} (epoch {epoch}) was cut off from its peers{}; {}.",
+                "They were acknowledged by an isolated leader: broker {broker} (epoch {epoch}) led on, cut off from its peers{}; {}.",
                 during(*fault),
                 evidence.join(", and ")
             )
@@ -177,10 +177,11 @@ fn destroyed_sentence(destroyed: &DestroyedBy) -> String {
             )
         }
         DestroyedBy::Truncation { broker, from, to, logged_ns } => {
-            let to = offset_of(*to);
-            let from = from.map(|from| format!(" from {}", offset_of(from))).unwrap_or_default();
+            let (from, to) = (offset_of(*from), offset_of(*to));
             let logged = logged_ns.map(|ns| format!(", as its own log file says at {}", at(ns))).unwrap_or_default();
-            format!("When it followed the new leader, broker {broker} truncated its log{from} to {to}{logged}.")
+            format!(
+                "When it followed the new leader, broker {broker} truncated its log, which had reached {from}, to {to}{logged}."
+            )
         }
         DestroyedBy::LogCutShort { broker, silent_ns, fault } => {
             format!(

@@ -255,10 +255,10 @@ impl<'a> Attribution<'a> {
         let looks: Vec<_> =
             self.history.looks_at(broker, topic, partition).filter(|(look, _)| look.at_ns >= told_ns.1).collect();
         let went_over = |epochs: &[(i32, i64)]| epochs.iter().any(|(epoch, _)| *epoch > fork.epoch);
-        let before = looks.iter().rfind(|(_, log)| {
-            log.log_end.is_some_and(|end| end > offsets.1)
-                && log.epochs.last().is_some_and(|(last, _)| *last == fork.epoch)
-        });
+        let own_way = |epochs: &[(i32, i64)]| epochs.last().is_some_and(|(last, _)| *last == fork.epoch);
+        let before = looks.iter().filter(|(_, log)| own_way(&log.epochs));
+        let seen_end = before.clone().filter_map(|(_, log)| log.log_end).max();
+        let before = before.rev().find(|(_, log)| log.log_end.is_some_and(|end| end > offsets.1));
         let after = looks.iter().find(|(_, log)| went_over(&log.epochs));
         let logged = self.history.truncations.iter().find(|truncated| {
             (truncated.broker, truncated.topic.as_str(), truncated.partition) == (broker, topic, partition)
@@ -276,7 +276,7 @@ impl<'a> Attribution<'a> {
         cause.gone = cause.gone.into_iter().chain([*first]).min();
         cause.destroyed_by.push(DestroyedBy::Truncation {
             broker,
-            from: before.and_then(|(_, log)| log.log_end),
+            from: seen_end.unwrap_or_default().max(offsets.1 + 1),
             to: logged.map_or(fork.start, |logged| logged.to),
             logged_ns: logged.map(|logged| logged.at_ns),
         });

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::attribute::Attribution;
 use super::history::History;
 use super::passed::Passed;
-use super::{Acks, Cause, Explained};
+use super::{Acks, Cause, DestroyedBy, Explained};
 use crate::category::{Category, Told};
 use crate::journal::Stream;
 use crate::reconcile::{Anomaly, Finding, Process, StreamId};
@@ -164,6 +164,7 @@ impl<'a> Gather<'a> {
             let cause = is_loss(anomaly.finding).then(Cause::default);
             explained.push(explain(anomaly, &Piece::untold(anomaly.first, anomaly.last), cause));
         }
+        share_truncations(&mut explained);
         explained.sort_by_key(|part| (part.stream, part.first, part.last, part.finding));
         explained
     }
@@ -190,6 +191,24 @@ pub(super) const fn is_loss(finding: Finding) -> bool {
                 | Category::Undelivered
         )
     )
+}
+
+/// One truncation took all that it took: how far the log had reached is known from the last of it.
+fn share_truncations(explained: &mut [Explained]) {
+    let mut reached: BTreeMap<(i32, i32, i64), i64> = BTreeMap::new();
+    for share in [false, true] {
+        for part in &mut *explained {
+            for destroyed in part.cause.iter_mut().flat_map(|cause| &mut cause.destroyed_by) {
+                if let DestroyedBy::Truncation { broker, from, to, .. } = destroyed {
+                    let known = reached.entry((part.stream.partition, *broker, *to)).or_insert(*from);
+                    *known = (*known).max(*from);
+                    if share {
+                        *from = *known;
+                    }
+                }
+            }
+        }
+    }
 }
 
 fn explain(anomaly: &Anomaly, piece: &Piece, cause: Option<Cause>) -> Explained {

@@ -134,8 +134,8 @@ pub enum DestroyedBy {
     Truncation {
         /// The broker.
         broker: i32,
-        /// Where its log ended when it was last seen before; none if it was not seen.
-        from: Option<i64>,
+        /// Its log reached at least so far: to the end that was seen, or to what it had acknowledged.
+        from: i64,
         /// The offset at which the common log ended.
         to: i64,
         /// When its own log file says that it did so; none if it does not.

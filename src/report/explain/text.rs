@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use lossproof_ledger::cause::Explained;
+
 use super::moments::Moment;
 use super::{Explanation, MessageStory, PartitionStory, ProfileStory, RangeStory};
 use crate::report::causes::at;
@@ -53,18 +55,18 @@ fn profile(text: &mut String, story: &ProfileStory) {
         line(text, "  ", &format!("Partition {partition}, time since the run's start"));
         self::timeline(text, timeline);
     }
-    for RangeStory { range, sentences } in ranges {
-        text.push('\n');
-        let offsets = match range.offsets {
-            Some((low, high)) if low == high => format!(", acknowledged at offset {low}"),
-            Some((low, high)) => format!(", acknowledged at offsets {low} to {high}"),
-            None => String::new(),
-        };
-        let name = format!("{profile}/{}:{}", range.stream.partition, range.first);
-        let name = if range.first == range.last { name } else { format!("{name} to {}", range.last) };
-        line(text, "  ", &format!("{name} ({}){offsets}", count(range.messages(), "message", "messages")));
-        for sentence in sentences {
-            line(text, "    ", sentence);
+    let mut told: Option<&[String]> = None;
+    for (index, RangeStory { range, sentences }) in ranges.iter().enumerate() {
+        if told != Some(sentences) {
+            text.push('\n');
+        }
+        told = Some(sentences);
+        line(text, "  ", &title(profile, range));
+        // Ranges with the same story have it told once, below the last of them.
+        if ranges.get(index + 1).is_none_or(|next| next.sentences != *sentences) {
+            for sentence in sentences {
+                line(text, "    ", sentence);
+            }
         }
     }
     if ranges_left_out.ranges > 0 {
@@ -73,6 +75,18 @@ fn profile(text: &mut String, story: &ProfileStory) {
         let messages = count(ranges_left_out.messages, "message", "messages");
         line(text, "  ", &format!("and {ranges} of {messages}; `explain` with a message's name tells of any"));
     }
+}
+
+/// A range with its size, and where it was acknowledged.
+fn title(profile: &str, range: &Explained) -> String {
+    let offsets = match range.offsets {
+        Some((low, high)) if low == high => format!(", acknowledged at offset {low}"),
+        Some((low, high)) => format!(", acknowledged at offsets {low} to {high}"),
+        None => String::new(),
+    };
+    let name = format!("{profile}/{}:{}", range.stream.partition, range.first);
+    let name = if range.first == range.last { name } else { format!("{name} to {}", range.last) };
+    format!("{name} ({}){offsets}", count(range.messages(), "message", "messages"))
 }
 
 fn message(text: &mut String, story: &MessageStory) {
