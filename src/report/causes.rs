@@ -5,7 +5,7 @@ use lossproof_ledger::cause::{Cause, DestroyedBy, Explained, ExposedBy};
 use lossproof_ledger::reconcile::Finding;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
-use super::terminal::words::{millis, offset, thousands};
+use super::terminal::words::{count, millis, thousands};
 
 /// Why a range was lost, as one clause without times and offsets: ranges that were lost alike read alike.
 pub(super) fn clause(range: &Explained, cause: &Cause) -> String {
@@ -17,7 +17,13 @@ pub(super) fn clause(range: &Explained, cause: &Cause) -> String {
     } else if cause.destroyed_by.is_empty() {
         parts.push("what destroyed it is not known".to_owned());
     }
-    parts.join(", ")
+    let mut clause = parts.join(", ");
+    for exposed in &cause.exposed_by {
+        if let ExposedBy::IsolatedLeader { broker, epoch, .. } = exposed {
+            clause.push_str(&format!(" (broker {broker}, cut off from its peers, epoch {epoch})"));
+        }
+    }
+    clause
 }
 
 /// What was done to them before, and in what danger they were.
@@ -45,11 +51,10 @@ fn exposure(range: &Explained, cause: &Cause) -> String {
 
 fn in_danger(exposed: &ExposedBy) -> String {
     match exposed {
-        ExposedBy::IsolatedLeader { broker, epoch, .. } => {
-            format!("by broker {broker} while cut off from its peers (an isolated leader, epoch {epoch})")
-        }
+        // Which one stands at the end.
+        ExposedBy::IsolatedLeader { .. } => "by an isolated leader".to_owned(),
         ExposedBy::UnreplicatedTail { broker, epoch } => {
-            format!("by broker {broker} alone (acks=1, epoch {epoch}) before the next leader had fetched it")
+            format!("by broker {broker} alone (acks=1, epoch {epoch})")
         }
         ExposedBy::ShrunkIsr { broker, epoch, .. } => {
             format!("by broker {broker} with no other replica in sync (epoch {epoch})")
@@ -59,6 +64,9 @@ fn in_danger(exposed: &ExposedBy) -> String {
             format!("while its leader, broker {broker}, did not answer")
         }
         ExposedBy::LeaderAway { broker: None, .. } => "while its partition had no leader".to_owned(),
+        ExposedBy::LeaderHit { broker, fault } => {
+            format!("while fault {} hit its leader, broker {broker}", fault + 1)
+        }
         ExposedBy::HandedOut { member, .. } => format!("and handed to member {member}, which had not processed it"),
     }
 }
@@ -77,7 +85,7 @@ fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option
             }
         }
         DestroyedBy::Truncation { .. } if rejoined => "truncated when it rejoined".to_owned(),
-        DestroyedBy::Truncation { broker, .. } => format!("truncated by broker {broker} when it followed that one"),
+        DestroyedBy::Truncation { broker, .. } => format!("truncated when broker {broker} followed it"),
         DestroyedBy::LogCutShort { broker, .. } => format!("gone from its log when broker {broker} came back"),
         DestroyedBy::Retention { .. } => "removed by retention before it was processed".to_owned(),
         DestroyedBy::Commit { member, closing: true, .. } => {
@@ -98,17 +106,38 @@ fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option
     })
 }
 
+/// How sentences speak of a range.
+#[derive(Clone, Copy)]
+struct Them {
+    /// Beginning a sentence.
+    they: &'static str,
+    were: &'static str,
+    them: &'static str,
+    their: &'static str,
+}
+
+impl Them {
+    const fn of(range: &Explained) -> Self {
+        match range.messages() {
+            1 => Self { they: "It", were: "was", them: "it", their: "Its" },
+            _ => Self { they: "They", were: "were", them: "them", their: "Their" },
+        }
+    }
+}
+
 /// A cause with its evidence, a sentence each.
 pub(super) fn sentences(range: &Explained, cause: &Cause) -> Vec<String> {
-    let mut said: Vec<String> = cause.exposed_by.iter().map(exposed_sentence).collect();
-    said.extend(cause.destroyed_by.iter().map(destroyed_sentence));
-    if cause.exposed_by.is_empty() && range.told == Some(Told::Acked) && !cause.is_unexplained() {
-        said.push("What laid them open to that is not known.".to_owned());
+    let whom = Them::of(range);
+    let Them { they, were, them, .. } = whom;
+    let mut said: Vec<String> = cause.exposed_by.iter().map(|exposed| exposed_sentence(exposed, whom)).collect();
+    said.extend(cause.destroyed_by.iter().map(|destroyed| destroyed_sentence(destroyed, whom)));
+    if cause.exposed_by.is_empty() && range.told == Some(Told::Acked) && !cause.destroyed_by.is_empty() {
+        said.push(format!("What laid {them} open to that is not known."));
     }
     if let Some(fault) = cause.edge_of {
         said.push(format!(
-            "They were acknowledged between the call of fault {} and its proof: at its edge, so that it can't be said \
-             whether it held already.",
+            "{they} {were} acknowledged between the call of fault {} and its proof: at its edge, so that it can't be \
+             said whether the fault held already.",
             fault + 1
         ));
     }
@@ -118,7 +147,8 @@ pub(super) fn sentences(range: &Explained, cause: &Cause) -> Vec<String> {
     said
 }
 
-fn exposed_sentence(exposed: &ExposedBy) -> String {
+fn exposed_sentence(exposed: &ExposedBy, whom: Them) -> String {
+    let Them { they, were, them, their } = whom;
     match exposed {
         ExposedBy::IsolatedLeader { broker, epoch, claimed_ms, log_end, fault } => {
             let mut evidence = Vec::new();
@@ -130,97 +160,101 @@ fn exposed_sentence(exposed: &ExposedBy) -> String {
                 evidence.push(format!("its log was seen to end at {end} while others held a later epoch"));
             }
             format!(
-                "They were acknowledged by an isolated leader: broker {broker} (epoch {epoch}) led on, cut off from its peers{}; {}.",
+                "{they} {were} acknowledged by an isolated leader: broker {broker} (epoch {epoch}) led on, cut off \
+                 from its peers{}; {}.",
                 during(*fault),
                 evidence.join(", and ")
             )
         }
         ExposedBy::UnreplicatedTail { broker, epoch } => format!(
-            "Broker {broker} (epoch {epoch}) acknowledged them alone, as acks=1 allows; the next leader had not fetched them."
+            "Broker {broker} (epoch {epoch}) acknowledged {them} alone, as acks=1 allows; the next leader had not \
+             fetched {them}."
         ),
         ExposedBy::ShrunkIsr { broker, epoch, since_ns } => format!(
-            "Broker {broker} (epoch {epoch}) was the only replica in sync since {}, so nobody else had to have them.",
+            "Broker {broker} (epoch {epoch}) was the only replica in sync since {}, so nobody else had to have {them}.",
             at(*since_ns)
         ),
-        ExposedBy::UnflushedTail { broker, silent_ns } => {
-            format!(
-                "Broker {broker}, which did not answer from {} on, had not written them to its disk.",
-                at(*silent_ns)
-            )
-        }
-        ExposedBy::LeaderAway { broker: Some(broker), from_ns, fault } => {
-            format!(
-                "Broker {broker} led their partition and did not answer from {} on{}.",
-                at(*from_ns),
-                during(*fault)
-            )
-        }
+        ExposedBy::UnflushedTail { broker, silent_ns } => format!(
+            "Broker {broker}, which did not answer from {} on, had not written {them} to its disk.",
+            at(*silent_ns)
+        ),
+        ExposedBy::LeaderAway { broker: Some(broker), from_ns, fault } => format!(
+            "{their} partition's leader, broker {broker}, did not answer from {} on{}.",
+            at(*from_ns),
+            during(*fault)
+        ),
         ExposedBy::LeaderAway { broker: None, from_ns, fault } => {
-            format!("Their partition had no leader from {} on{}.", at(*from_ns), during(*fault))
+            format!("{their} partition had no leader from {} on{}.", at(*from_ns), during(*fault))
+        }
+        ExposedBy::LeaderHit { broker, fault } => {
+            format!("{their} partition's leader, broker {broker}, was hit by fault {} meanwhile.", fault + 1)
         }
         ExposedBy::HandedOut { member, messages, .. } => {
-            format!("{} of them were handed to member {member}, and none was processed.", thousands(*messages))
+            let handed = count(*messages, "record", "records");
+            format!("Member {member} was handed {handed} of this and did not process any.")
         }
     }
 }
 
-fn destroyed_sentence(destroyed: &DestroyedBy) -> String {
+fn destroyed_sentence(destroyed: &DestroyedBy, whom: Them) -> String {
+    let Them { they, were, them, .. } = whom;
     match destroyed {
         DestroyedBy::Election { leader, epoch, start_offset, seen_ns, unclean, fault } => {
             let who = leader.map_or("the next leader".to_owned(), |leader| format!("broker {leader}"));
             let when = seen_ns.map(|ns| format!(", heard of at {}", at(ns))).unwrap_or_default();
             let unclean = if *unclean { " It had not been in sync: an unclean election." } else { "" };
-            let fault = during(*fault);
-            let start = offset_of(*start_offset);
+            let (fault, start) = (during(*fault), offset_of(*start_offset));
             format!(
-                "The election of {who} (epoch {epoch}{when}){fault} set the log to go on at offset {start}, without them.{unclean}"
+                "The election of {who} (epoch {epoch}{when}){fault} set the log to go on at offset {start}, without \
+                 {them}.{unclean}"
             )
         }
         DestroyedBy::Truncation { broker, from, to, logged_ns } => {
             let (from, to) = (offset_of(*from), offset_of(*to));
             let logged = logged_ns.map(|ns| format!(", as its own log file says at {}", at(ns))).unwrap_or_default();
             format!(
-                "When it followed the new leader, broker {broker} truncated its log, which had reached {from}, to {to}{logged}."
+                "When it followed the new leader, broker {broker} truncated its log, which had reached {from}, to \
+                 {to}{logged}."
             )
         }
-        DestroyedBy::LogCutShort { broker, silent_ns, fault } => {
-            format!(
-                "Broker {broker}, away from {}{}, came back with a log that ends before them.",
-                at(*silent_ns),
-                during(*fault)
-            )
-        }
+        DestroyedBy::LogCutShort { broker, silent_ns, fault } => format!(
+            "Broker {broker}, away from {} on{}, came back with a log that ends before {them}.",
+            at(*silent_ns),
+            during(*fault)
+        ),
         DestroyedBy::Retention { log_start } => {
-            format!("Retention removed them: the log began at offset {} when it was audited.", offset_of(*log_start))
+            format!("Retention removed {them}: the log began at offset {} when it was audited.", offset_of(*log_start))
         }
         DestroyedBy::Commit { member, offset, at_ns, closing, .. } => {
-            let leaving = if *closing { ", as it left its partition," } else { "" };
+            let leaving = if *closing { ", as it left its partition" } else { "" };
             format!(
-                "Member {member} committed offset {}, beyond them, at {}{leaving} and the group went on from there.",
+                "Member {member} committed offset {}, beyond {them}, at {}{leaving}.",
                 offset_of(*offset),
                 at(*at_ns)
             )
         }
         DestroyedBy::Skip { member, to, at_ns, .. } => {
             format!(
-                "Member {member} was handed offset {} at {} right after one before them.",
+                "Member {member} was handed offset {} at {}, right after one before {them}.",
                 offset_of(*to),
                 at(*at_ns)
             )
         }
         DestroyedBy::Reset { position } => format!(
-            "The group had no committed offset, and `auto.offset.reset` set it to offset {}, beyond them.",
+            "The group had no committed offset, and `auto.offset.reset` set it to offset {}, beyond {them}.",
             offset_of(*position)
         ),
-        DestroyedBy::Refused { error } => format!("They were refused: {}.", error_name(*error)),
-        DestroyedBy::GivenUp { error } => format!("The client gave them up: {}.", error_name(*error)),
-        DestroyedBy::QueueFull => "The client's queue was full, and the application dropped them.".to_owned(),
-        DestroyedBy::NotTaken { error } => format!("The client did not take them: {}.", error_name(*error)),
+        DestroyedBy::Refused { error } => format!("{they} {were} refused: {}.", error_name(*error)),
+        DestroyedBy::GivenUp { error } => format!("The client gave {them} up: {}.", error_name(*error)),
+        DestroyedBy::QueueFull => format!("The client's queue was full, and the application dropped {them}."),
+        DestroyedBy::NotTaken { error } => format!("The client did not take {them}: {}.", error_name(*error)),
         DestroyedBy::ClientEnded { how: Some(how) } => {
-            format!("The client had them in hand, without a word on them, when it ended ({how}).")
+            format!("The client had {them} in hand when it ended ({how}), and never said what became of {them}.")
         }
-        DestroyedBy::ClientEnded { how: None } => "The client said nothing of them.".to_owned(),
-        DestroyedBy::Unconfirmed => "With acks=0 nobody is asked whether they arrived, so nobody noticed.".to_owned(),
+        DestroyedBy::ClientEnded { how: None } => format!("The client never said what became of {them}."),
+        DestroyedBy::Unconfirmed => {
+            format!("With acks=0 nobody is asked whether {} arrived, so nobody noticed.", they.to_lowercase())
+        }
     }
 }
 
@@ -228,9 +262,10 @@ fn during(fault: Option<usize>) -> String {
     fault.map(|fault| format!(" during fault {}", fault + 1)).unwrap_or_default()
 }
 
-/// A time since the run's start.
+/// A time since the run's start, to the millisecond: a message's life is told in those.
 pub(super) fn at(ns: u64) -> String {
-    offset(std::time::Duration::from_nanos(ns))
+    let ms = ns / 1_000_000;
+    format!("+{}.{:03}s", ms / 1_000, ms % 1_000)
 }
 
 /// An offset as people read numbers.

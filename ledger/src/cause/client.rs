@@ -63,8 +63,8 @@ impl Attribution<'_> {
         self.history.ended.iter().rev().find(|(id, _)| producer(id)).map(|(_, how)| how.clone())
     }
 
-    /// Whether the partition had no leader, or one that did not answer, from when the first of the piece was due
-    /// to when the last was given up.
+    /// Whether the partition had no leader, or one that did not answer or was hit by a fault, from when the first of
+    /// the piece was due to when the last was given up.
     fn leader_away(&self, stream: StreamId, piece: &Piece) -> Option<ExposedBy> {
         let topic = self.history.topic(self.profile)?;
         let pace =
@@ -73,23 +73,32 @@ impl Attribution<'_> {
         let from_ns = due_ns(piece.first);
         let to_ns = piece.told_ns.map_or(due_ns(piece.last), |(_, last)| last);
         let leaders: Vec<_> = self.history.leaders_of(topic, stream.partition).collect();
-        leaders.iter().enumerate().find_map(|(index, seen)| {
-            // As long as no other leader was heard of.
+        // Who led in which part of that time, as long as no other leader was heard of.
+        let reigns = leaders.iter().enumerate().filter_map(|(index, seen)| {
             let from_ns = from_ns.max(seen.at_ns);
             let to_ns = leaders.get(index + 1).map_or(to_ns, |next| to_ns.min(next.at_ns));
-            if from_ns > to_ns {
-                return None;
+            (from_ns <= to_ns).then_some((*seen, from_ns, to_ns))
+        });
+        let reigns: Vec<_> = reigns.collect();
+        let fault = |fits: &dyn Fn(&FaultSeen) -> bool| {
+            let found = self.history.faults.iter().find(|(_, fault)| fault.proven && fits(fault));
+            found.map(|(index, _)| *index)
+        };
+        let away = reigns.iter().find_map(|(seen, from_ns, to_ns)| {
+            if seen.leader < 0 {
+                let fault = fault(&|fault| fault.covers(seen.at_ns));
+                return Some(ExposedBy::LeaderAway { broker: None, from_ns: seen.at_ns, fault });
             }
-            let (broker, away_ns) = if seen.leader < 0 {
-                (None, seen.at_ns)
-            } else {
-                (Some(seen.leader), self.history.silent(seen.leader, from_ns, to_ns)?.from_ns)
-            };
-            let hit = |(index, fault): (&usize, &FaultSeen)| {
-                let fits = fault.proven && fault.covers(away_ns) && broker.is_none_or(|broker| fault.hit(broker));
-                fits.then_some(*index)
-            };
-            Some(ExposedBy::LeaderAway { broker, from_ns: away_ns, fault: self.history.faults.iter().find_map(hit) })
+            let away_ns = self.history.silent(seen.leader, *from_ns, *to_ns)?.from_ns;
+            let fault = fault(&|fault| fault.hit(seen.leader) && fault.covers(away_ns));
+            Some(ExposedBy::LeaderAway { broker: Some(seen.leader), from_ns: away_ns, fault })
+        });
+        away.or_else(|| {
+            reigns.iter().find_map(|(seen, from_ns, to_ns)| {
+                let broker = seen.leader;
+                let fault = fault(&|fault| fault.hit(broker) && fault.overlaps(*from_ns, *to_ns))?;
+                Some(ExposedBy::LeaderHit { broker, fault })
+            })
         })
     }
 }

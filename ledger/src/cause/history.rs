@@ -86,6 +86,8 @@ pub struct FaultSeen {
     pub injected: Option<(u64, u64)>,
     /// Whether the proof of its injection holds.
     pub proven: bool,
+    /// Whether it was held after its proof, until it was healed; otherwise it had ended by then.
+    pub lasting: bool,
     /// When its healing was called for, and when that was proven.
     pub healed: Option<(u64, u64)>,
     /// When the cluster was as before.
@@ -109,14 +111,21 @@ impl FaultSeen {
     /// Whether a moment lies between its call and the cluster's recovery.
     #[must_use]
     pub fn covers(&self, at_ns: u64) -> bool {
-        let end = self.recovered_ns.or(self.healed.map(|(_, gone)| gone));
-        self.injected.is_some_and(|(called, _)| called <= at_ns) && end.is_none_or(|end| at_ns <= end)
+        self.overlaps(at_ns, at_ns)
     }
 
-    /// Whether a moment lies between the call that injected it and the proof.
+    /// Whether some of an interval lies between its call and the cluster's recovery.
+    #[must_use]
+    pub fn overlaps(&self, from_ns: u64, to_ns: u64) -> bool {
+        let end = self.recovered_ns.or(self.healed.map(|(_, gone)| gone));
+        self.injected.is_some_and(|(called, _)| called <= to_ns) && end.is_none_or(|end| from_ns <= end)
+    }
+
+    /// Whether a moment lies between the call that injected it and the proof, so that it can't be said whether it
+    /// held then.
     #[must_use]
     pub fn edge(&self, at_ns: u64) -> bool {
-        self.injected.is_some_and(|(called, proven)| called <= at_ns && at_ns < proven)
+        self.lasting && self.injected.is_some_and(|(called, proven)| called <= at_ns && at_ns < proven)
     }
 }
 
@@ -222,11 +231,12 @@ impl History {
                 seen.kind = Some(kind.clone());
                 seen.brokers.clone_from(brokers);
             }
-            EventKind::FaultInjected { fault, called_at, proof, .. } => {
+            EventKind::FaultInjected { fault, called_at, proof, held_ms } => {
                 let called_ns = self.since_start(called_at.boottime_ns);
                 let seen = self.faults.entry(*fault).or_default();
                 seen.injected = Some((called_ns, at_ns));
                 seen.proven = proof.holds;
+                seen.lasting = held_ms.is_some();
             }
             EventKind::FaultHealed { fault, called_at, .. } => {
                 let called_ns = self.since_start(called_at.boottime_ns);

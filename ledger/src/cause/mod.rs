@@ -100,6 +100,13 @@ pub enum ExposedBy {
         /// The proven fault that held this broker.
         fault: Option<usize>,
     },
+    /// A proven fault hit the leader of their partition while they were under way.
+    LeaderHit {
+        /// The leader.
+        broker: i32,
+        /// The fault.
+        fault: usize,
+    },
     /// A member had been handed them, and had not processed them.
     HandedOut {
         /// The member.

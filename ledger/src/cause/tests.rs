@@ -77,7 +77,10 @@ fn fault(holds: bool) -> [(u64, EventKind); 3] {
                 same_for_all: true,
             },
         ),
-        (1_500, EventKind::FaultInjected { fault: 0, called_at: stamp(1_000), proof: proof.clone(), held_ms: None }),
+        (
+            1_500,
+            EventKind::FaultInjected { fault: 0, called_at: stamp(1_000), proof: proof.clone(), held_ms: Some(19_000) },
+        ),
         (20_100, EventKind::FaultHealed { fault: 0, called_at: stamp(20_000), proof }),
     ]
 }
@@ -407,6 +410,11 @@ fn a_leader_that_did_not_answer_exposed_what_was_under_way() {
     assert_eq!(blamed.cause().exposed_by, away(Some(1), 3_000, Some(0)));
     let leaderless = timed_out().with([leader(3_000, -1, 0, &[1])]);
     assert_eq!(leaderless.cause().exposed_by, away(None, 3_000, None));
+    // It answered, but a fault is proven to have hit it meanwhile.
+    let hit = timed_out().with(fault(true)).explained();
+    let exposed: Vec<_> = hit.iter().map(|part| part.cause.clone().unwrap().exposed_by).collect();
+    assert_eq!(exposed, [[ExposedBy::LeaderHit { broker: 1, fault: 0 }]]);
+    assert_eq!(timed_out().with(fault(false)).cause().exposed_by, []);
     // A follower, or the leader before and after: nobody missed them.
     for missed in [[answers(3_000, 2, false), answers(3_100, 2, true)], [answers(500, 1, false), answers(900, 1, true)]]
     {

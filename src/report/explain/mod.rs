@@ -156,6 +156,10 @@ fn message_story(run: &Examined, profile: &str, stream: StreamId, sequence: u64)
     if let Some((_, range)) = category
         && let Some(cause) = &range.cause
     {
+        if range.messages() > 1 {
+            let (first, last) = (range.first, range.last);
+            conclusion.push(format!("Messages {first} to {last} of partition {} share this:", stream.partition));
+        }
         conclusion.extend(causes::sentences(range, cause));
     }
     conclusion.extend(findings.iter().filter_map(|range| flag(range.finding)));
@@ -198,8 +202,16 @@ fn became(category: Category, told: Option<Told>) -> &'static str {
     }
 }
 
+/// What beside its category is remarkable about a message.
 fn flag(finding: Finding) -> Option<String> {
     let Finding::Flag(flag) = finding else { return None };
     let name = serde_json::to_value(flag).ok()?;
-    Some(format!("Beside that: {}.", name.as_str()?.replace('_', " ")))
+    Some(match name.as_str()? {
+        "duplicate" => "The log holds more than one copy of it.".to_owned(),
+        "redelivered" => "One copy of it was processed more than once.".to_owned(),
+        "reordered" => "It lies in the log after a later message of its producer.".to_owned(),
+        "offset_conflict" => "Another message lies at the offset that its acknowledgement named.".to_owned(),
+        "failed_but_landed" => "It was reported as certainly not in the log, and is in it.".to_owned(),
+        other => format!("Beside that: {}.", other.replace('_', " ")),
+    })
 }

@@ -103,7 +103,7 @@ fn message(text: &mut String, story: &MessageStory) {
 fn timeline(text: &mut String, moments: &[Moment]) {
     for moment in moments {
         let time = at(moment.at_ns);
-        let first = format!("  {time:>9}  ");
+        let first = format!("  {time:>11}  ");
         wrapped(text, &first, &" ".repeat(first.len()), &moment.what);
     }
 }

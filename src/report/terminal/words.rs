@@ -34,7 +34,7 @@ pub(in crate::report) fn millis(ms: u64) -> String {
 }
 
 /// Time since the run's start, `+12.3s`.
-pub(in crate::report) fn offset(since_start: Duration) -> String {
+pub(super) fn offset(since_start: Duration) -> String {
     let tenths = since_start.as_millis() / 100;
     format!("+{}.{}s", tenths / 10, tenths % 10)
 }
