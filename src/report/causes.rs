@@ -103,6 +103,7 @@ fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option
         DestroyedBy::ClientEnded { how: Some(how) } => format!("still in the client's hands when it ended ({how})"),
         DestroyedBy::ClientEnded { how: None } => "of which its client said nothing".to_owned(),
         DestroyedBy::Unconfirmed => "so that nobody noticed".to_owned(),
+        DestroyedBy::NotCommitted => "in a transaction that was not committed".to_owned(),
     })
 }
 
@@ -252,6 +253,7 @@ fn destroyed_sentence(destroyed: &DestroyedBy, whom: Them) -> String {
             format!("The client had {them} in hand when it ended ({how}), and never said what became of {them}.")
         }
         DestroyedBy::ClientEnded { how: None } => format!("The client never said what became of {them}."),
+        DestroyedBy::NotCommitted => format!("{they} {were} sent in a transaction that was not committed."),
         DestroyedBy::Unconfirmed => {
             format!("With acks=0 nobody is asked whether {} arrived, so nobody noticed.", they.to_lowercase())
         }

@@ -199,16 +199,19 @@ impl<'a> Attribution<'a> {
 
     /// Whether the leader was cut off from its peers: after they had elected another it was heard to claim
     /// leadership on, or its log was seen to have gone its own way. What it acknowledged before a fault that
-    /// did this was called for, it acknowledged among its peers.
+    /// did this was called for, it acknowledged among its peers. And a broker that fell silent after the
+    /// acknowledgement may have died: what it says when it is back is old, and nobody's acknowledgement.
     fn isolation(&self, topic: &str, partition: i32, fork: &Fork, told_ns: (u64, u64)) -> Option<ExposedBy> {
         let (broker, epoch) = (fork.leader, fork.epoch);
+        let alive_until = |at_ns: u64| self.history.silent(broker, told_ns.1, at_ns).is_none();
         let claim = self.history.claims.iter().find(|claim| {
-            (claim.broker, claim.leader, claim.epoch) == (broker, broker, epoch)
+            alive_until(claim.first_ns)
+                && (claim.broker, claim.leader, claim.epoch) == (broker, broker, epoch)
                 && (claim.topic.as_str(), claim.partition) == (topic, partition)
                 && claim.newest_epoch > epoch
                 && claim.last_ns - claim.first_ns >= STALE_NS
         });
-        let parted = self.parted(topic, partition, fork);
+        let parted = self.parted(topic, partition, fork).filter(|(at_ns, _)| alive_until(*at_ns));
         let proof_ns = claim.map(|claim| claim.last_ns).max(parted.map(|(at_ns, _)| at_ns))?;
         let faults = || self.history.faults.iter().filter(|(_, fault)| fault.hit(broker) && fault.covers(proof_ns));
         if faults().any(|(_, fault)| fault.injected.is_some_and(|(called, _)| told_ns.1 < called)) {

@@ -44,14 +44,14 @@ impl Attribution<'_> {
             Some(Told::Unsent) => DestroyedBy::NotTaken { error: piece.error },
             Some(Told::Indeterminate) if piece.error != 0 => DestroyedBy::GivenUp { error: piece.error },
             Some(Told::Unconfirmed) => DestroyedBy::Unconfirmed,
-            // Acknowledged is another category.
-            Some(Told::Acked) => return Cause::default(),
+            // The reconciliation takes such a report for a promise, unless its transaction came to nothing.
+            Some(Told::Acked) => DestroyedBy::NotCommitted,
             // The rest is what a client had in hand, without a word on it, when it ended.
             Some(Told::Indeterminate) | None => DestroyedBy::ClientEnded { how: self.end_of_producer() },
         };
         let exposed_by = match destroyed {
             // It would have been refused at any time.
-            DestroyedBy::Refused { .. } => None,
+            DestroyedBy::Refused { .. } | DestroyedBy::NotCommitted => None,
             _ => self.leader_away(stream, piece),
         };
         Cause { exposed_by: exposed_by.into_iter().collect(), destroyed_by: vec![destroyed], ..Cause::default() }

@@ -215,6 +215,8 @@ pub enum DestroyedBy {
     },
     /// Nobody was asked to acknowledge them (acks=0), so nobody noticed.
     Unconfirmed,
+    /// The transaction that they were sent in was not committed.
+    NotCommitted,
 }
 
 /// An observation of a record, or of its absence.

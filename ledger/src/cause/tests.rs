@@ -33,6 +33,8 @@ struct Run {
     told: Vec<Record>,
     members: Vec<Record>,
     in_log: bool,
+    /// Offset and leader epoch of other records that the audit reads.
+    audited: Vec<(i64, i32)>,
 }
 
 fn leader(ms: u64, leader: i32, epoch: i32, isr: &[i32]) -> (u64, EventKind) {
@@ -106,6 +108,7 @@ impl Run {
             told: (100..140).map(|n| told(n, 2_000 + (n - 100) * 100, Told::Acked, 0, Some(1))).collect(),
             members: Vec::new(),
             in_log: false,
+            audited: Vec::new(),
         }
     }
 
@@ -142,16 +145,20 @@ impl Run {
         let anomaly = Anomaly { stream: STREAM, first: 100, last: 139, finding: self.finding };
         let mut gather = Gather::new(&history, "p", self.acks, &[anomaly]);
         gather.stream(Stream { producer: 0, partition: 0, first: 0, start_ns: ns(0), period_ns: 20_000_000 });
+        let record = |offset: i64, leader_epoch, content| Record::Audited {
+            partition: 0,
+            offset,
+            audit: 0,
+            isolation: Isolation::ReadUncommitted,
+            leader_epoch,
+            content,
+        };
+        for (offset, epoch) in self.audited {
+            gather.audit_record(&record(offset, Some(epoch), Content::Corrupt));
+        }
         for sequence in (100..140).filter(|_| self.in_log) {
             let identity = Identity { run: 0, producer: 0, incarnation: 0, partition: 0, sequence, attempt: 0 };
-            gather.audit_record(&Record::Audited {
-                partition: 0,
-                offset: sequence.cast_signed(),
-                audit: 0,
-                isolation: Isolation::ReadUncommitted,
-                leader_epoch: None,
-                content: Content::Message(identity),
-            });
+            gather.audit_record(&record(sequence.cast_signed(), None, Content::Message(identity)));
         }
         for record in &self.told {
             gather.producer_record(0, record);
@@ -240,6 +247,24 @@ fn news_that_travels_makes_no_isolated_leader() {
     assert_eq!(brief.cause().exposed_by, [TAIL]);
     let once = Run::election().with([claim(9_000, None)]);
     assert_eq!(once.cause().exposed_by, [TAIL]);
+}
+
+#[test]
+fn a_leader_that_died_meanwhile_was_not_isolated() {
+    let dead = [answers(6_000, 1, false), answers(8_500, 1, true)];
+    let back = Run::election().with(dead).with([claim(9_000, None), claim(21_000, Some(20_750))]);
+    assert_eq!(back.with(parted_and_back()).cause().exposed_by, [TAIL]);
+    // Before they were acknowledged, it may have died as it liked.
+    let dead = [answers(1_000, 1, false), answers(1_500, 1, true)];
+    let before = Run::election().with(dead).with([claim(9_000, None), claim(21_000, Some(20_750))]);
+    assert_eq!(before.cause().exposed_by, [isolated(Some(11_750), None)]);
+}
+
+#[test]
+fn the_epochs_of_the_audited_records_tell_the_final_log_as_well() {
+    let mut run = Run::election().without(|kind| matches!(kind, EventKind::ReplicaLogs { .. }));
+    run.audited = vec![(98, 0), (99, 0), (100, 1), (101, 1)];
+    assert_eq!(run.cause().destroyed_by, [election()]);
 }
 
 #[test]
@@ -387,6 +412,7 @@ fn what_was_never_acknowledged_names_who_gave_it_up() {
         (Told::Unsent, -190, DestroyedBy::NotTaken { error: -190 }),
         (Told::Indeterminate, -192, DestroyedBy::GivenUp { error: -192 }),
         (Told::Unconfirmed, 0, DestroyedBy::Unconfirmed),
+        (Told::Acked, 0, DestroyedBy::NotCommitted),
         (Told::Indeterminate, 0, DestroyedBy::ClientEnded { how: None }),
     ];
     for (state, error, destroyed) in cases {
