@@ -79,3 +79,58 @@ fn losses(explained: &[Explained]) -> Vec<Loss> {
     losses.sort_by_key(|loss| Reverse(loss.messages));
     losses
 }
+
+#[cfg(test)]
+mod tests {
+    use lossproof_ledger::category::Category;
+    use lossproof_ledger::cause::{Cause, DestroyedBy};
+    use lossproof_ledger::reconcile::{Flag, StreamId};
+
+    use super::*;
+
+    fn range(first: u64, last: u64, finding: Finding, told: Told, destroyed: DestroyedBy) -> Explained {
+        let lost = matches!(finding, Finding::Category(_));
+        Explained {
+            stream: StreamId { producer: 0, partition: 0 },
+            first,
+            last,
+            finding,
+            told: Some(told),
+            broker: None,
+            error: 0,
+            told_ns: None,
+            offsets: None,
+            cause: lost.then(|| Cause { destroyed_by: vec![destroyed], ..Cause::default() }),
+        }
+    }
+
+    #[test]
+    fn losses_are_all_counted_and_ranges_shown_up_to_a_bound() {
+        let undelivered = Finding::Category(Category::Undelivered);
+        let mut ranges: Vec<Explained> = (0..150)
+            .map(|n| range(n * 10, n * 10 + n % 3, undelivered, Told::Unsent, DestroyedBy::QueueFull))
+            .collect();
+        let vanished = Finding::Category(Category::Vanished);
+        ranges.push(range(9_000, 9_099, Finding::Flag(Flag::Duplicate), Told::Acked, DestroyedBy::QueueFull));
+        // Vanished without a promise: no loss.
+        ranges.push(range(9_500, 9_599, vanished, Told::Indeterminate, DestroyedBy::QueueFull));
+        ranges.push(range(9_700, 9_709, undelivered, Told::Failed, DestroyedBy::Refused { error: 10 }));
+        let anomalies = Anomalies::of(&ranges);
+        let losses: Vec<(u64, &str)> =
+            anomalies.losses.iter().map(|loss| (loss.messages, loss.cause.as_str())).collect();
+        assert_eq!(
+            losses,
+            [
+                (300, "not sent, dropped, as the client's queue was full"),
+                (10, "refused, MessageSizeTooLarge (Broker: Message size too large)"),
+            ]
+        );
+        assert_eq!(anomalies.anomalies.len(), SHOWN_MAX);
+        assert_eq!(anomalies.anomalies[0].first, 9_500, "the largest first");
+        assert_eq!(anomalies.anomalies[1].first, 9_700);
+        let LeftOut { ranges: left, messages } = anomalies.anomalies_left_out;
+        let shown: u64 = anomalies.anomalies.iter().map(Explained::messages).sum();
+        assert_eq!((left, shown + messages), (53, 300 + 100 + 100 + 10));
+        assert!(anomalies.anomalies.iter().all(|range| range.cause.is_some()), "flags come last");
+    }
+}

@@ -533,3 +533,17 @@ fn what_is_no_loss_has_no_cause() {
     let explained = run.explained();
     assert_eq!((explained.len(), &explained[0].cause), (1, &None));
 }
+
+#[test]
+fn of_more_ranges_than_are_looked_at_the_smallest_stay_unexplained() {
+    let history = History::default();
+    let finding = Finding::Category(Category::Undelivered);
+    let range = |n: u64| Anomaly { stream: STREAM, first: n * 10, last: n * 10 + u64::from(n != 5_000), finding };
+    let anomalies: Vec<Anomaly> = (0..=10_000).map(range).collect();
+    let explained = Gather::new(&history, "p", Acks::All, &anomalies).finish();
+    assert_eq!(explained.len(), anomalies.len());
+    assert!(explained.iter().zip(&anomalies).all(|(part, range)| (part.first, part.last) == (range.first, range.last)));
+    let unexplained: Vec<u64> =
+        explained.iter().filter(|part| part.cause.as_ref().unwrap().is_unexplained()).map(|part| part.first).collect();
+    assert_eq!(unexplained, [50_000]);
+}
