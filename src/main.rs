@@ -28,6 +28,7 @@ enum Command {
     Clean(cli::clean::CleanArgs),
     Analyze(cli::analyze::AnalyzeArgs),
     Reconcile(cli::reconcile::ReconcileArgs),
+    Explain(cli::explain::ExplainArgs),
     /// A client process of a run.
     #[command(hide = true)]
     Client(cli::client::ClientArgs),
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
             Command::Clean(args) => cli::clean::run(args).await,
             Command::Analyze(args) => cli::analyze::run(&args),
             Command::Reconcile(args) => cli::reconcile::run(args).await,
+            Command::Explain(args) => cli::explain::run(&args),
             Command::Plan(args) => cli::plan::run(&args),
             Command::List(args) => cli::list::run(&args),
             Command::Client(_) => Exit::Internal,

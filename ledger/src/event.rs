@@ -134,6 +134,31 @@ pub struct CommittedRead {
     pub open_from: Option<i64>,
 }
 
+/// At which point of a run the replicas' logs were looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Look {
+    /// Right before a fault is healed: what is cut off then is truncated soon after.
+    BeforeHealing,
+    /// When recovery from a fault was reached or given up.
+    Recovered,
+    /// Right before the audit.
+    Audit,
+}
+
+/// One replica of a partition, as its own broker holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaLog {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The offset after the last record; none if the broker did not tell.
+    pub log_end: Option<i64>,
+    /// Each leader epoch with the first offset written under it, oldest first; empty if that could not be read.
+    pub epochs: Vec<(i32, i64)>,
+}
+
 /// A live count of one client process. Shown, not stored: the journals are the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
@@ -296,6 +321,44 @@ pub enum EventKind {
         leader_epoch: i32,
         /// In-sync replicas.
         isr: Vec<i32>,
+    },
+    /// A broker's own view of a partition is behind the newest one in leader epoch. Recorded when that is first
+    /// seen, and again when it has ended.
+    BrokerView {
+        /// Whose view.
+        broker: i32,
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Who leads, as it believes.
+        leader: i32,
+        /// In which leader epoch, as it believes.
+        leader_epoch: i32,
+        /// The newest leader epoch that another broker told at that moment.
+        newest_epoch: i32,
+        /// None while it lasts; once it has ended, the last moment at which the broker was heard to say so.
+        last_held: Option<Stamp>,
+    },
+    /// A broker stopped answering the harness, or answers again.
+    BrokerAnswers {
+        /// Which.
+        broker: i32,
+        /// Whether it does now.
+        answers: bool,
+    },
+    /// What one broker's own disk holds of the experiment's topics.
+    ReplicaLogs {
+        /// At which point of the run.
+        look: Look,
+        /// Index of the fault that this look belongs to.
+        fault: Option<usize>,
+        /// The broker.
+        broker: i32,
+        /// Its replicas; empty if it could not be asked.
+        replicas: Vec<ReplicaLog>,
+        /// Why it could not be asked, or not about everything.
+        trouble: Option<String>,
     },
     /// Retention was switched off so that nothing leaves the log during the audit.
     TopicFrozen {

@@ -6,6 +6,7 @@
 
 pub mod availability;
 pub mod category;
+pub mod cause;
 pub mod clock;
 pub mod counts;
 pub mod event;

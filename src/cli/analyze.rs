@@ -102,11 +102,15 @@ fn expectations(arguments: &[String], file: Option<&Path>, experiment: &Experime
 }
 
 fn failed(error: JudgeError) -> Exit {
-    let exit = match &error {
+    let exit = exit_of(&error);
+    fail(&error.into());
+    exit
+}
+
+pub(super) fn exit_of(error: &JudgeError) -> Exit {
+    match error {
         error if error.is_internal() => Exit::Internal,
         JudgeError::Unreadable { .. } => Exit::Environment,
         _ => Exit::BadInput,
-    };
-    fail(&error.into());
-    exit
+    }
 }

@@ -4,6 +4,7 @@
 pub mod analyze;
 pub mod clean;
 pub mod client;
+pub mod explain;
 pub mod list;
 pub mod plan;
 pub mod reconcile;

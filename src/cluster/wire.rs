@@ -14,8 +14,8 @@ use kafka_protocol::messages::create_topics_request::{
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{
     BrokerId, CreateTopicsRequest, DeleteTopicsRequest, DescribeQuorumRequest, IncrementalAlterConfigsRequest,
-    MetadataRequest, RequestHeader, ResponseHeader, TopicName, delete_topics_request::DeleteTopicState,
-    describe_quorum_request, metadata_request,
+    ListOffsetsRequest, MetadataRequest, RequestHeader, ResponseHeader, TopicName,
+    delete_topics_request::DeleteTopicState, describe_quorum_request, list_offsets_request, metadata_request,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,6 +177,42 @@ impl Wire {
             bail!("the quorum has no leader now");
         }
         Ok(leader)
+    }
+
+    /// Where the logs of this broker's own replicas end, whether it leads them or not: each partition with
+    /// the offset after its last record. Replicas that it does not hold, or can't tell of, are left out.
+    ///
+    /// # Errors
+    /// When the broker does not answer.
+    pub async fn log_ends(&mut self, partitions: &[(String, i32)]) -> Result<Vec<(String, i32, i64)>> {
+        // ListOffsetsRequest.DEBUGGING_REPLICA_ID: any replica answers, not only the leader, and with the end of
+        // its log instead of the high watermark.
+        const DEBUGGING_REPLICA: BrokerId = BrokerId(-2);
+        const LATEST: i64 = -1;
+        let mut topics: Vec<list_offsets_request::ListOffsetsTopic> = Vec::new();
+        for (topic, partition) in partitions {
+            let asked = list_offsets_request::ListOffsetsPartition::default()
+                .with_partition_index(*partition)
+                .with_current_leader_epoch(-1)
+                .with_timestamp(LATEST);
+            let name = topic_name(topic);
+            match topics.iter_mut().find(|known| known.name == name) {
+                Some(known) => known.partitions.push(asked),
+                None => topics.push(
+                    list_offsets_request::ListOffsetsTopic::default().with_name(name).with_partitions(vec![asked]),
+                ),
+            }
+        }
+        let request = ListOffsetsRequest::default().with_replica_id(DEBUGGING_REPLICA).with_topics(topics);
+        let answer = self.call(&request, 7).await.context("ListOffsets")?;
+        let told = answer.topics.into_iter().flat_map(|topic| {
+            let name = topic.name.to_string();
+            topic.partitions.into_iter().filter_map(move |partition| {
+                let known = partition.error_code == 0 && partition.offset >= 0;
+                known.then(|| (name.clone(), partition.partition_index, partition.offset))
+            })
+        });
+        Ok(told.collect())
     }
 
     /// Creates a topic.

@@ -1,10 +1,14 @@
 //! What a run says for itself: events as they happen, and a report computed from what was stored.
 
 pub mod account;
+mod anomalies;
+mod causes;
+pub mod explain;
 pub mod judge;
 mod model;
 #[cfg(test)]
 mod sample;
 pub mod terminal;
 
+pub use anomalies::{Anomalies, LeftOut, Loss};
 pub use model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};

@@ -15,6 +15,8 @@ use lossproof_ledger::event::Proof;
 use lossproof_ledger::verdict::{Reason, Verdict};
 use serde::{Deserialize, Serialize};
 
+use super::anomalies::Anomalies;
+
 /// The judged run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -147,6 +149,9 @@ pub struct Profile {
     pub journals_complete: bool,
     /// In numbers.
     pub counts: ProfileCounts,
+    /// In ranges, with causes.
+    #[serde(flatten)]
+    pub anomalies: Anomalies,
 }
 
 impl Profile {

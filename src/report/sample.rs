@@ -9,6 +9,7 @@ use lossproof_ledger::counts::{Counts, Undelivered};
 use lossproof_ledger::event::Proof;
 use lossproof_ledger::verdict::{Reason, ReasonKind, Verdict};
 
+use super::anomalies::Anomalies;
 use super::model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 
 /// The leader cut off from its peers: the baseline loses, the resilient profile does not.
@@ -95,6 +96,7 @@ fn baseline() -> Profile {
         topic: Some("lossproof-baseline".to_owned()),
         unread_partitions: Vec::new(),
         journals_complete: true,
+        anomalies: Anomalies::default(),
         counts: ProfileCounts {
             messages: Counts {
                 offered: 73_500,
@@ -124,6 +126,7 @@ fn resilient() -> Profile {
         topic: Some("lossproof-resilient".to_owned()),
         unread_partitions: Vec::new(),
         journals_complete: true,
+        anomalies: Anomalies::default(),
         counts: ProfileCounts {
             messages: Counts {
                 offered: 73_500,

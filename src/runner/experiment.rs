@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use lossproof_ledger::event::{CommittedRead, EventKind, Phase};
+use lossproof_ledger::event::{CommittedRead, EventKind, Look, Phase};
 use lossproof_ledger::record::Isolation;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
@@ -15,7 +15,7 @@ use super::clients::Clients;
 use super::recorder::Recorder;
 use super::schedule::{self, Active};
 use super::tail::TailReader;
-use super::{audit, fence, observe, position, tail, topics, transactions};
+use super::{audit, fence, observe, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{settled, with_any};
 use crate::experiment::{Experiment, Profile};
@@ -115,6 +115,7 @@ impl Stage<'_> {
 
         self.phase(Phase::Audit, None)?;
         self.tailed(tails, &fences).await?;
+        replicas::look(self.cluster, &self.topics(), Look::Audit, None, self.recorder).await?;
         self.audit(&fences).await
     }
 

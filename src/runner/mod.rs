@@ -8,6 +8,7 @@ mod fence;
 mod observe;
 mod position;
 pub mod recorder;
+mod replicas;
 mod run_dir;
 mod schedule;
 pub mod stop;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use lossproof_ledger::clock::Stamp;
-use lossproof_ledger::event::{EventKind, Phase, Proof};
+use lossproof_ledger::event::{EventKind, Look, Phase, Proof};
 use tokio::time::{Instant, sleep_until};
 
 use super::recorder::Recorder;
+use super::replicas;
 use crate::cluster::{Cluster, readiness};
 use crate::experiment::FaultSpec;
 use crate::fault::{self, Target, Undo};
@@ -70,11 +71,12 @@ pub async fn run(
         if target.brokers.is_empty() {
             continue;
         }
-        one(cluster, index, spec, &target, active, recorder).await?;
+        one(cluster, index, spec, &target, topics, active, recorder).await?;
         if Some(index) == last {
             recorder.emit(EventKind::PhaseStarted { phase: Phase::Recover, expected_ms: None })?;
         }
         recovered(cluster, recorder, index).await?;
+        replicas::look(cluster, topics, Look::Recovered, Some(index), recorder).await?;
     }
     Ok(())
 }
@@ -84,6 +86,7 @@ async fn one(
     index: usize,
     spec: &FaultSpec,
     target: &Target,
+    topics: &[String],
     active: &Active,
     recorder: &Recorder,
 ) -> Result<()> {
@@ -101,9 +104,11 @@ async fn one(
     let held = fault::held(spec);
     let held_ms = held.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));
     recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms })?;
-    if let Some(held) = held {
-        sleep_until(injected + held).await;
-    }
+    // The look takes part of the time that the fault is held, so that healing comes when it was planned.
+    let heal_at = injected + held.unwrap_or_default();
+    sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
+    replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
+    sleep_until(heal_at).await;
     heal(cluster, recorder, index, &undo).await?;
     active.lock().retain(|(other, _)| *other != index);
     Ok(())

@@ -9,6 +9,7 @@
 mod brokers;
 mod client_processes;
 mod experiment_files;
+mod explain;
 mod help;
 mod metrics;
 mod report;

@@ -12,6 +12,7 @@ use lossproof_ledger::journal::{EXTENSION, Header, JournalError, JournalReader, 
 use lossproof_ledger::reconcile::{
     Audit, Facts, JournalEnd, LogPass, Offered, Partition, Process, Reconciliation, Stream, StreamId,
 };
+use lossproof_ledger::record::Record;
 
 use super::JudgeError;
 use super::history::{History, Topic};
@@ -21,7 +22,7 @@ use super::members::Members;
 pub const JOURNALS: &str = "journal";
 
 /// The journals of a run, by what their headers say.
-pub(super) struct Journals {
+pub(in crate::report) struct Journals {
     /// Number of the run, as most of the journals have it.
     run: u64,
     found: Vec<Found>,
@@ -163,6 +164,49 @@ impl Journals {
             times: times.finish(history.producers_ended_ns(profile)),
             planned: streams.iter().map(|stream| planned(stream, history.offering_ended_ns())).sum(),
         })
+    }
+
+    /// Whose the journals of a profile are.
+    pub(in crate::report) fn sources(&self, profile: &str) -> Vec<Source> {
+        self.of(profile).map(|journal| journal.header.source).collect()
+    }
+
+    /// Every entry of a profile's journals: first the audit's, then the producers', then the members', each
+    /// journal in its order.
+    ///
+    /// # Errors
+    /// If a journal can't be read.
+    pub(in crate::report) fn each(
+        &self,
+        profile: &str,
+        visit: &mut dyn FnMut(Source, &Record),
+    ) -> Result<(), JudgeError> {
+        let rank = |source| match source {
+            Source::Audit | Source::Tail | Source::Parking => 0,
+            Source::Producer { .. } => 1,
+            Source::Consumer { .. } => 2,
+        };
+        let mut journals: Vec<&Found> = self.of(profile).collect();
+        journals.sort_by_key(|journal| rank(journal.header.source));
+        for journal in journals {
+            for record in JournalReader::open(&journal.path)? {
+                visit(journal.header.source, &record?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Streams of a profile with the number of sequences that were offered in each.
+    pub(in crate::report) fn offered(&self, profile: &str) -> BTreeMap<StreamId, u64> {
+        let mut offered = BTreeMap::new();
+        for journal in self.of(profile) {
+            if let Source::Producer { stream, .. } = journal.header.source {
+                let id = StreamId { producer: stream.producer, partition: stream.partition };
+                let next = offered.entry(id).or_insert(0);
+                *next = journal.next.max(*next);
+            }
+        }
+        offered
     }
 
     /// The streams of a profile, each with the highest `next` of its incarnations and the pace of its

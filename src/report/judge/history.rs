@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use indexmap::IndexMap;
+use lossproof_ledger::cause;
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{ClientId, CommittedRead, Event, EventKind, Phase, Proof, Role};
 use lossproof_ledger::reconcile::{Audit, CommittedPass, Position, Tail};
@@ -38,6 +39,8 @@ pub(super) struct History {
     pub(super) ended: bool,
     /// The last line was cut off.
     pub(super) torn: bool,
+    /// What causes are found by.
+    pub(super) causes: cause::History,
 }
 
 #[derive(Debug)]
@@ -111,9 +114,8 @@ impl History {
     /// What events tell; none if the first is not the start of a run.
     pub(super) fn of(events: Vec<Event>, torn: bool) -> Option<Self> {
         let mut events = events.into_iter();
-        let Some(Event { at, kind: EventKind::RunStarted { run, version, .. } }) = events.next() else {
-            return None;
-        };
+        let first = events.next()?;
+        let Event { at, kind: EventKind::RunStarted { run, version, .. } } = first.clone() else { return None };
         let mut history = Self {
             run,
             version,
@@ -133,8 +135,11 @@ impl History {
             interrupted: None,
             ended: false,
             torn,
+            causes: cause::History::default(),
         };
+        history.causes.add(&first);
         for event in events {
+            history.causes.add(&event);
             history.add(event);
         }
         Some(history)
@@ -256,6 +261,9 @@ impl History {
             | EventKind::ClientNotice { .. }
             | EventKind::UndoRecorded { .. }
             | EventKind::FaultStep { .. }
+            | EventKind::BrokerView { .. }
+            | EventKind::BrokerAnswers { .. }
+            | EventKind::ReplicaLogs { .. }
             | EventKind::TopicFrozen { .. }
             | EventKind::FenceWritten { .. } => {}
         }

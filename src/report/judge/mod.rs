@@ -4,6 +4,8 @@
 //! Limits: what happens from the tear-down on is no part of it. A window's exposure goes by who led
 //! the partitions as some broker's metadata told it during the run.
 
+mod broker_logs;
+mod causes;
 mod error;
 mod evidence;
 mod history;
@@ -12,15 +14,18 @@ mod windows;
 
 use std::path::Path;
 
+use indexmap::IndexMap;
 use jiff::{SignedDuration, Timestamp};
 use lossproof_ledger::availability::{Times, WindowTimes};
+use lossproof_ledger::cause::{self, Explained};
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::metric::{self, Metric};
 use lossproof_ledger::verdict::{self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery};
 
+use super::anomalies::Anomalies;
 use super::model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 use crate::experiment::{self, Comparison, Expectation, Experiment};
-use evidence::Journals;
+pub(in crate::report) use evidence::Journals;
 use history::{Change, History};
 
 pub use error::JudgeError;
@@ -35,6 +40,15 @@ const BUSY: f64 = 0.95;
 /// Share of the planned messages below which a producer did not keep its rate.
 const KEPT_RATE: f64 = 0.95;
 
+/// A judged run with what its report is made from, for who wants to know more of single messages.
+pub(super) struct Examined {
+    pub(super) report: Report,
+    /// By profile: all ranges, with causes.
+    pub(super) explained: IndexMap<String, Vec<Explained>>,
+    pub(super) history: cause::History,
+    pub(super) journals: Journals,
+}
+
 /// Judges a stored run.
 ///
 /// # Errors
@@ -46,15 +60,29 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
 /// Judges a stored run by what `experiment`, the stored one with other expectations, asks of it.
 ///
 /// # Errors
-/// As `judge`.
+/// As [`judge`].
 pub fn judge_as(run_dir: &Path, experiment: &Experiment) -> Result<Report, JudgeError> {
-    let history = History::read(run_dir)?;
+    Ok(examine(run_dir, experiment)?.report)
+}
+
+/// Judges a stored run and keeps what that took.
+///
+/// # Errors
+/// As [`judge`].
+pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examined, JudgeError> {
+    let mut history = History::read(run_dir)?;
+    for truncation in broker_logs::truncations(run_dir, history.started.utc) {
+        history.causes.truncated(truncation);
+    }
     let journals = Journals::open(run_dir)?;
 
     let mut outcomes = Vec::with_capacity(experiment.profiles.len());
+    let mut explained = IndexMap::new();
     for profile in &experiment.profiles {
         let windows = windows::windows(experiment, &history, history.topics.get(&profile.name));
         let evidence = journals.read(&profile.name, &history, windows)?;
+        let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
+        explained.insert(profile.name.clone(), ranges);
         outcomes.push(ProfileOutcome {
             profile: profile.name.clone(),
             read_committed: reads_committed(profile),
@@ -73,7 +101,7 @@ pub fn judge_as(run_dir: &Path, experiment: &Experiment) -> Result<Report, Judge
     };
     let judgement = verdict::judge(&case);
     let faults = (0..experiment.faults.len()).map(|index| fault(index, experiment, &history, &case.profiles)).collect();
-    Ok(Report {
+    let report = Report {
         experiment: experiment.name.clone(),
         run: history.run.clone(),
         verdict: judgement.verdict,
@@ -96,12 +124,14 @@ pub fn judge_as(run_dir: &Path, experiment: &Experiment) -> Result<Report, Judge
                         .collect(),
                     journals_complete: outcome.reconciliation.journals_complete,
                     counts: counts(&outcome),
+                    anomalies: explained.get(&outcome.profile).map(|ranges| Anomalies::of(ranges)).unwrap_or_default(),
                 };
                 (outcome.profile, profile)
             })
             .collect(),
         environment: environment(&history),
-    })
+    };
+    Ok(Examined { report, explained, history: history.causes, journals })
 }
 
 /// The experiment of a stored run.

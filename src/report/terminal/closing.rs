@@ -3,6 +3,7 @@
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
 
+use super::causes;
 use super::counts::UNSURE;
 use super::grid::verdict_word;
 use super::out::{Style, Tone};
@@ -27,6 +28,7 @@ pub(super) fn lines(report: &Report, stored: String, style: Style, width: u16) -
         lines.push(format!("{name:longest$}  balanced: {messages}"));
         lines.push(format!("{:longest$}  balanced: {records}", ""));
     }
+    lines.extend(causes::lines(report));
     for (index, fault) in report.faults.iter().enumerate() {
         lines.push(String::new());
         self::fault(&mut lines, report, index, fault, style);

@@ -5,6 +5,7 @@
 
 mod account;
 mod bars;
+mod causes;
 mod closing;
 mod counts;
 mod grid;
@@ -13,7 +14,7 @@ mod out;
 mod summary;
 mod tally;
 mod times;
-mod words;
+pub(super) mod words;
 
 use std::io;
 use std::path::Path;

@@ -134,6 +134,9 @@ impl Narrator {
             | EventKind::ClientProgress { .. }
             | EventKind::ClientEnded { .. }
             | EventKind::PartitionState { .. }
+            | EventKind::BrokerView { .. }
+            | EventKind::BrokerAnswers { .. }
+            | EventKind::ReplicaLogs { .. }
             | EventKind::TopicFrozen { .. }
             | EventKind::FenceWritten { .. }
             | EventKind::GroupPosition { .. }

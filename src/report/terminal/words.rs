@@ -5,7 +5,7 @@ use std::time::Duration;
 use lossproof_ledger::event::Phase;
 
 /// `1234567` as `1,234,567`.
-pub(super) fn thousands(number: u64) -> String {
+pub(in crate::report) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -18,7 +18,7 @@ pub(super) fn thousands(number: u64) -> String {
 }
 
 /// Milliseconds to the precision a person needs: `840 ms`, `8.2 s`, `2 min 05 s`.
-pub(super) fn millis(ms: u64) -> String {
+pub(in crate::report) fn millis(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         1_000..120_000 => {
@@ -40,12 +40,12 @@ pub(super) fn offset(since_start: Duration) -> String {
 }
 
 /// `one broker`, `3 brokers`.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+pub(in crate::report) fn count(number: u64, one: &str, many: &str) -> String {
     if number == 1 { format!("one {one}") } else { format!("{} {many}", thousands(number)) }
 }
 
 /// `broker 2`, `brokers 1 and 3`.
-pub(super) fn brokers(ids: &[i32]) -> String {
+pub(in crate::report) fn brokers(ids: &[i32]) -> String {
     match ids {
         [] => "no broker".to_owned(),
         [one] => format!("broker {one}"),
