@@ -46,7 +46,8 @@ pub fn judge(run_dir: &Path) -> Result<Report, JudgeError> {
     let mut outcomes = Vec::with_capacity(experiment.profiles.len());
     for profile in &experiment.profiles {
         let windows = windows::windows(&experiment, &history, history.topics.get(&profile.name));
-        let evidence = journals.read(&profile.name, &history, windows)?;
+        let compacted = profile.is_compacted(&experiment.cluster);
+        let evidence = journals.read(&profile.name, compacted, &history, windows)?;
         outcomes.push(ProfileOutcome {
             profile: profile.name.clone(),
             read_committed: reads_committed(profile),
