@@ -2,11 +2,13 @@
 
 use std::fs;
 
-use lossproof_ledger::event::EventKind;
+use lossproof_ledger::event::{EventKind, Phase};
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
 
 use super::engine::Engine;
-use super::program::{Program, lossproof};
+use super::program::{LONG, Program, lossproof};
 
 /// Transactions beside plain messages while a leader is dead. The hasty profile gives its messages up
 /// before a new leader is there, so that it must abort.
@@ -55,6 +57,17 @@ must_hold:
   compacted: { lost: 0, unreadable: 0 }
 ";
 
+/// Its group reads what is not committed too, and so comes to the fence behind an open transaction.
+const OPEN: &str = "name: open
+topic: { partitions: 2, replication_factor: 3 }
+workload: { rate: 200/s, payload: 200B, warm_up: 4s, after_recovery: 1s, max: 2m }
+profiles:
+  own:
+    extends: resilient
+    producer: { transaction_messages: 20, transaction.timeout.ms: 120000 }
+    consumer: { isolation.level: read_uncommitted }
+";
+
 fn counts(report: &Value, profile: &str) -> impl Fn(&str) -> u64 {
     let counts = report["profiles"][profile]["counts"].clone();
     move |name| counts[name].as_u64().unwrap_or_else(|| panic!("no {name} in {counts}"))
@@ -90,6 +103,51 @@ fn a_transaction_s_end_decides_for_all_its_messages() {
             ("transactional" | "hasty", Some(second)) => assert!(second.complete && second.open_from.is_none()),
             other => panic!("{other:?}"),
         }
+    }
+    program.assert_nothing_left(&engine);
+}
+
+#[test]
+fn an_open_transaction_of_a_stranger_hides_what_follows() {
+    let engine = Engine::exclusive();
+    let mut program = Program::run(&engine, &[OPEN.to_owned()], &[]);
+    program.reach("open", Phase::WarmUp);
+    let brokers = program.events("open").into_iter().find_map(|event| match event {
+        EventKind::ClusterReady { brokers, .. } => Some(brokers.join(",")),
+        _ => None,
+    });
+    let stranger: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers.unwrap())
+        .set("transactional.id", "stranger")
+        .set("transaction.timeout.ms", "600000")
+        .create()
+        .unwrap();
+    stranger.init_transactions(LONG).unwrap();
+    stranger.begin_transaction().unwrap();
+    let message = BaseRecord::<(), str>::to("open-own").partition(0).payload("what nobody commits");
+    stranger.send(message).unwrap();
+    stranger.flush(LONG).unwrap();
+
+    // A stranger's message is none of ours: the run fails by that.
+    assert_eq!(program.end(), Some(1));
+    let report = program.report("open");
+    let count = counts(&report, "own");
+    assert_eq!((count("corrupt"), count("torn_txn"), count("lost_in_cluster")), (1, 0, 0), "{report:#}");
+    let seconds: Vec<_> = program
+        .events("open")
+        .into_iter()
+        .filter_map(|event| match event {
+            EventKind::PartitionAudited { partition, complete, committed, .. } => {
+                assert!(complete);
+                Some((partition, committed.unwrap()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(seconds.len(), 2);
+    for (partition, second) in seconds {
+        assert!(second.complete, "partition {partition}: {second:?}");
+        assert_eq!(second.open_from.is_some(), partition == 0, "partition {partition}: {second:?}");
     }
     program.assert_nothing_left(&engine);
 }
