@@ -128,6 +128,16 @@ pub struct Profile {
     pub consumer: ConsumerSpec,
 }
 
+impl Profile {
+    /// Whether a later message of the same key may replace an earlier one in its topic.
+    #[must_use]
+    pub fn is_compacted(&self, cluster: &ClusterSpec) -> bool {
+        let own = self.topic.config.iter().rfind(|(name, _)| name == "cleanup.policy");
+        let all = cluster.broker_config.iter().rfind(|(name, _)| name == "log.cleanup.policy");
+        own.or(all).is_some_and(|(_, policy)| policy.contains("compact"))
+    }
+}
+
 /// A topic as it is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSpec {

@@ -49,18 +49,10 @@ pub fn is_needed(profile: &Profile, cluster: &ClusterSpec, max: Duration) -> boo
             own.map(|own| (own, 1)).or(all.map(|all| (all, unit_ms)))
         })
         .and_then(|(text, unit_ms)| text.parse::<u64>().ok()?.checked_mul(unit_ms));
-    is_compacted(profile, cluster)
+    profile.is_compacted(cluster)
         || kept_ms.is_some_and(|kept_ms| u128::from(kept_ms) < (max + MARGIN).as_millis())
         || value("retention.bytes", "log.retention.bytes").is_some_and(|bytes| bytes.parse::<u64>().is_ok())
         || value("unclean.leader.election.enable", "unclean.leader.election.enable").is_some_and(|v| v == "true")
-}
-
-/// Whether a later message of the same key may replace an earlier one.
-#[must_use]
-pub fn is_compacted(profile: &Profile, cluster: &ClusterSpec) -> bool {
-    let own = profile.topic.config.iter().rfind(|(name, _)| name == "cleanup.policy");
-    let all = cluster.broker_config.iter().rfind(|(name, _)| name == "log.cleanup.policy");
-    own.or(all).is_some_and(|(_, policy)| policy.contains("compact"))
 }
 
 /// What is to be followed.

@@ -107,11 +107,17 @@ impl Journals {
         self.found.iter().filter(move |journal| journal.header.profile == profile)
     }
 
-    /// Reads the journals of one profile.
+    /// Reads the journals of one profile. `compacted` is its topic's `cleanup.policy`.
     ///
     /// # Errors
     /// If a journal can't be read, or the evidence contradicts itself.
-    pub(super) fn read(&self, profile: &str, history: &History, windows: Vec<Window>) -> Result<Evidence, JudgeError> {
+    pub(super) fn read(
+        &self,
+        profile: &str,
+        compacted: bool,
+        history: &History,
+        windows: Vec<Window>,
+    ) -> Result<Evidence, JudgeError> {
         let contradiction = |source| JudgeError::Reconcile { profile: profile.to_owned(), source };
         let streams = self.streams(profile);
         let facts = Facts {
@@ -120,7 +126,7 @@ impl Journals {
                 .iter()
                 .map(|stream| Stream { id: stream.id, offered: Offered::Below(stream.offered) })
                 .collect(),
-            partitions: self.partitions(profile, history.topics.get(profile), &streams)?,
+            partitions: self.partitions(profile, compacted, history.topics.get(profile), &streams)?,
             journals: self.expected(profile, history).len(),
         };
 
@@ -238,6 +244,7 @@ impl Journals {
     fn partitions(
         &self,
         profile: &str,
+        compacted: bool,
         topic: Option<&Topic>,
         streams: &[PacedStream],
     ) -> Result<Vec<Partition>, JudgeError> {
@@ -246,12 +253,15 @@ impl Journals {
         let whole = self.is_whole(profile, Source::Audit)?;
         let followed = self.is_whole(profile, Source::Tail)?;
         let tail_of = |partition: i32| topic.filter(|_| followed)?.tails.get(&partition).copied();
+        // Compaction leaves the log's start where it was, and takes from its midst: only who has followed it
+        // can tell what is missing.
+        let readable = |partition: i32| whole && (!compacted || tail_of(partition).is_some());
         Ok(numbers
             .into_iter()
             .map(|partition| Partition {
                 partition,
                 audit: topic.and_then(|topic| topic.audits.get(&partition)).map(|audit| Audit {
-                    complete: audit.complete && whole,
+                    complete: audit.complete && readable(partition),
                     tail: tail_of(partition),
                     ..*audit
                 }),

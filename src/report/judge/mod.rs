@@ -80,7 +80,8 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
     let mut explained = IndexMap::new();
     for profile in &experiment.profiles {
         let windows = windows::windows(experiment, &history, history.topics.get(&profile.name));
-        let evidence = journals.read(&profile.name, &history, windows)?;
+        let compacted = profile.is_compacted(&experiment.cluster);
+        let evidence = journals.read(&profile.name, compacted, &history, windows)?;
         let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
         explained.insert(profile.name.clone(), ranges);
         outcomes.push(ProfileOutcome {

@@ -16,3 +16,4 @@ mod kill9;
 mod parallel;
 mod processes;
 pub mod program;
+mod visibility;
