@@ -36,7 +36,8 @@ test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
 	cargo test --workspace
 
-bench: tools ## what the accounting costs per message, and what a cluster takes to come and go
+bench: tools ## what accounting costs per message, reconciliation at scale, and how long a cluster takes to come and go
+	cargo bench -p lossproof-ledger --bench journal --bench reconcile
 	@$(MAKE) --no-print-directory setup
 	cargo bench --bench clients --bench boot
 
