@@ -43,7 +43,7 @@ bench: tools ## what accounting costs per message, reconciliation at scale, and 
 
 # cargo-fuzz wants a nightly compiler for sanitizers alone; what is pure Rust does without.
 fuzz: tools ## throw damaged and hostile files at the readers, FUZZ_SECONDS each
-	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
 	@for target in $$(cargo fuzz list); do \
 		echo "$$target: $(FUZZ_SECONDS) s"; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- \
