@@ -190,6 +190,7 @@ impl Plan {
                 complete: true,
                 log_start: edges.log_start,
                 committed: self
+                    .layout
                     .in_transactions(p)
                     .then_some(CommittedPass { complete: true, open_from: Some(edges.position) }),
                 tail: (p == 0).then_some(Tail { from: 0, position: edges.end, keys: None }),
