@@ -36,13 +36,14 @@ test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
 	cargo test --workspace
 
-bench: tools ## what the accounting costs per message, and what a cluster takes to come and go
+bench: tools ## what accounting costs per message, reconciliation at scale, and how long a cluster takes to come and go
+	cargo bench -p lossproof-ledger --bench journal --bench reconcile
 	@$(MAKE) --no-print-directory setup
 	cargo bench --bench clients --bench boot
 
 # cargo-fuzz wants a nightly compiler for sanitizers alone; what is pure Rust does without.
 fuzz: tools ## throw damaged and hostile files at the readers, FUZZ_SECONDS each
-	@command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
 	@for target in $$(cargo fuzz list); do \
 		echo "$$target: $(FUZZ_SECONDS) s"; \
 		RUSTC_BOOTSTRAP=1 cargo fuzz run --sanitizer none $$target -- \

@@ -50,7 +50,7 @@ struct Report {
 enum Asked {
     /// All.
     All,
-    /// The producers' and the audit's: as DuckDB is.
+    /// The producers' and the audit's, without transactions: as DuckDB is.
     LossAndDuplicates,
 }
 
@@ -104,7 +104,8 @@ fn duckdb(sequences: u64) {
         println!("duckdb: left out, as {} is missing; benches/duckdb.py says how to make it", python.display());
         return;
     }
-    for layout in LAYOUTS {
+    // It is not asked about transactions, either.
+    for layout in LAYOUTS.map(|layout| Layout { transactions: false, ..layout }) {
         let plan = Plan::new(layout, sequences, ANOMALIES);
         let dir = tempfile::tempdir().unwrap();
         let expected = write(&plan, dir.path());
@@ -115,19 +116,15 @@ fn duckdb(sequences: u64) {
             let chosen = expected.anomalies.iter().filter(|anomaly| wanted(anomaly));
             chosen.flat_map(|a| (a.first..=a.last).map(|sequence| (a.stream.producer, sequence))).collect()
         };
-        let aborted = table(&|a| a.finding == Finding::Flag(Flag::AbortedRead));
-        let lost = table(&|a| {
-            let absent = [Category::LostInCluster, Category::Vanished].map(Finding::Category);
-            absent.contains(&a.finding) && !aborted.contains(&(a.stream.producer, a.first))
-        });
-        let unacked = [Category::Undelivered, Category::Recovered].map(Finding::Category);
-        let mut unacked = table(&|a| unacked.contains(&a.finding));
-        unacked.extend(&aborted);
+        let of = |categories: [Category; 2]| {
+            let findings = categories.map(Finding::Category);
+            table(&|anomaly| findings.contains(&anomaly.finding))
+        };
         let data = serde_json::json!({
             "streams": layout.streams(),
             "per_stream": plan.per_stream,
-            "lost": lost,
-            "unacked": unacked,
+            "lost": of([Category::LostInCluster, Category::Vanished]),
+            "unacked": of([Category::Undelivered, Category::Recovered]),
             "duplicated": table(&|a| a.finding == Finding::Flag(Flag::Duplicate)),
         });
         let data = serde_json::to_vec(&data).unwrap();
@@ -257,23 +254,18 @@ fn fed(command: &mut Command, input: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-fn plan_of(layout: &str, sequences: &str) -> (Plan, Vec<Edges>) {
+fn plan_of(layout: &str, sequences: &str, transactions: bool) -> (Plan, Vec<Edges>) {
     let layout = LAYOUTS.into_iter().find(|known| known.name == layout).unwrap();
+    let layout = Layout { transactions, ..layout };
     let plan = Plan::new(layout, sequences.parse().unwrap(), ANOMALIES);
     let edges = plan.tell(Part::Nothing, |_, _| {}).edges;
     (plan, edges)
 }
 
 fn measure_disk(dir: &Path, layout: &str, sequences: &str, asked: &str) {
-    let (plan, edges) = plan_of(layout, sequences);
-    let mut facts = plan.facts(&edges);
     let all = asked == "all";
-    if !all {
-        facts.journals -= MEMBERS;
-        for partition in &mut facts.partitions {
-            partition.position = None;
-        }
-    }
+    let (plan, edges) = plan_of(layout, sequences, all);
+    let facts = plan.facts(&edges);
     let start = cpu_ns();
     let (reconciliation, records) = read(dir, &facts, all).unwrap();
     report(records, cpu_ns() - start, reconciliation);
@@ -331,7 +323,7 @@ fn read(dir: &Path, facts: &Facts, consumers_too: bool) -> Result<(Reconciliatio
 }
 
 fn measure_stream(layout: &str, sequences: &str) {
-    let (plan, edges) = plan_of(layout, sequences);
+    let (plan, edges) = plan_of(layout, sequences, true);
     let facts = plan.facts(&edges);
     let start = cpu_ns();
     let mut log = LogPass::new(&facts).unwrap();

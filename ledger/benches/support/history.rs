@@ -21,23 +21,29 @@ const EXPIRED: u64 = 1000;
 /// Last sequences of each stream that the group has not come to.
 const AHEAD: u64 = 50;
 
-/// Who writes where. The last partition is written in transactions.
+/// Who writes where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     pub name: &'static str,
     pub partitions: usize,
     /// In each partition.
     pub producers: usize,
+    /// The last partition is written in transactions.
+    pub transactions: bool,
 }
 
 pub const LAYOUTS: [Layout; 2] = [
-    Layout { name: "one producer a partition", partitions: 12, producers: 1 },
-    Layout { name: "four producers interleaved in each partition", partitions: 3, producers: 4 },
+    Layout { name: "one producer a partition", partitions: 12, producers: 1, transactions: true },
+    Layout { name: "four producers interleaved in each partition", partitions: 3, producers: 4, transactions: true },
 ];
 
 impl Layout {
     pub fn streams(&self) -> usize {
         self.partitions * self.producers
+    }
+
+    fn in_transactions(&self, partition: usize) -> bool {
+        self.transactions && partition + 1 == self.partitions
     }
 
     fn id(&self, stream: usize) -> StreamId {
@@ -163,7 +169,7 @@ impl Plan {
                 let count = anomalies * (stream + 1) / streams - anomalies * stream / streams;
                 let gap = (per_stream - EXPIRED - AHEAD) / (count + 1);
                 let partition = stream as usize / layout.producers;
-                let kinds: &[Kind] = if partition + 1 == layout.partitions { &IN_TRANSACTIONS } else { &KINDS };
+                let kinds: &[Kind] = if layout.in_transactions(partition) { &IN_TRANSACTIONS } else { &KINDS };
                 (0..count)
                     .map(|n| {
                         let sequence = EXPIRED + n * gap + gap / 4 + random.below(gap / 2);
@@ -175,10 +181,6 @@ impl Plan {
         Self { layout, per_stream, planted }
     }
 
-    fn in_transactions(&self, partition: usize) -> bool {
-        partition + 1 == self.layout.partitions
-    }
-
     /// What the events would say.
     pub fn facts(&self, edges: &[Edges]) -> Facts {
         let partitions = edges.iter().enumerate().map(|(p, edges)| Partition {
@@ -188,6 +190,7 @@ impl Plan {
                 complete: true,
                 log_start: edges.log_start,
                 committed: self
+                    .layout
                     .in_transactions(p)
                     .then_some(CommittedPass { complete: true, open_from: Some(edges.position) }),
                 tail: (p == 0).then_some(Tail { from: 0, position: edges.end, keys: None }),
@@ -510,7 +513,7 @@ impl<'a, E: FnMut(Journal, &Record)> Teller<'a, E> {
         let partition = identity.partition as usize;
         self.audited(partition, offset, Content::Message(identity));
         if visible {
-            if self.part == Part::Visible && self.plan.in_transactions(partition) {
+            if self.part == Part::Visible && self.plan.layout.in_transactions(partition) {
                 self.audit_entry(partition, offset, Isolation::ReadCommitted, Content::Message(identity));
             }
             self.expected.counts.records_in_log += 1;
@@ -650,7 +653,7 @@ impl<'a, E: FnMut(Journal, &Record)> Teller<'a, E> {
     }
 
     fn transactional(&self, stream: usize) -> bool {
-        self.plan.in_transactions(stream / self.plan.layout.producers)
+        self.plan.layout.in_transactions(stream / self.plan.layout.producers)
     }
 
     fn next_offset(&mut self, stream: usize) -> i64 {

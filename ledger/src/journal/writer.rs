@@ -120,7 +120,8 @@ impl JournalWriter {
         Ok(())
     }
 
-    /// Declares that all sequences below `next` were offered. To be called before each `produce()`.
+    /// Declares that all sequences below `next`, less than 2⁴⁸, were offered. To be called before each
+    /// `produce()`.
     #[inline]
     pub fn raise_next(&self, next: u64) {
         self.header.word64(NEXT_AT).store(checked(next).to_le(), Ordering::Release);

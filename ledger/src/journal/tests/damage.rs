@@ -1,6 +1,7 @@
 //! Journals cut short, altered and torn: all of it seen, none of it fatal.
 
 use super::*;
+use crate::journal::word::checked;
 
 #[test]
 fn every_truncation_is_seen_and_leaves_a_prefix() {
@@ -188,4 +189,131 @@ fn damage_in_one_block_leaves_the_others() {
     let (before, after) = records.split_at((0..records.len()).find(|at| records[*at] != expected[*at]).unwrap());
     assert_eq!(*before, expected[..before.len()]);
     assert_eq!(*after, expected[before.len() + lost..]);
+}
+
+/// A writer killed in the middle of an append leaves the bytes of the entry, and nothing that vouches
+/// for them.
+#[test]
+fn every_instant_of_an_append_is_readable() {
+    let records: Vec<Record> = (0..12).map(acked).collect();
+    let odd = Record::Told {
+        partition: -7,
+        sequence: u64::MAX / 3,
+        attempt: 9,
+        told: Told::Failed,
+        offset: None,
+        error: -1000,
+        broker: None,
+        in_txn: true,
+        at_ns: 77_000,
+    };
+    let (dir, path) = unsealed(&records);
+    let before = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
+    for record in records.iter().chain([&odd]) {
+        writer.append(record).unwrap();
+    }
+    let after = std::fs::read(&path).unwrap();
+    let entry: Vec<usize> =
+        (BLOCK_BYTES + BLOCK_HEADER_BYTES..after.len()).filter(|at| before[*at] != after[*at]).collect();
+    assert!(entry.len() > 8);
+    for written in 0..=entry.len() {
+        let mut killed = before.clone();
+        for at in &entry[..written] {
+            killed[*at] = after[*at];
+        }
+        std::fs::write(&path, &killed).unwrap();
+        let (found, tail) = read(&path);
+        assert_eq!(found, records);
+        assert!(tail.is_undamaged() && !tail.sealed && (tail.torn_bytes > 0) == (written > 0), "{tail:?}");
+    }
+}
+
+/// The same for the beginning of a block: sealed is the one before, and the header names it last.
+#[test]
+fn every_instant_between_two_blocks_is_readable() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = JournalWriter::create(dir.path(), &producer()).unwrap();
+    let path = writer.path().to_owned();
+    let blocks = |path: &Path| {
+        let mut bytes = [0; 8];
+        let file = std::fs::File::open(path).unwrap();
+        std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, BLOCKS_AT as u64).unwrap();
+        u64::from_le_bytes(bytes)
+    };
+    let mut records = Vec::new();
+    while blocks(&path) != checked(2) {
+        records.push(acked(records.len() as u64));
+        writer.append(&records[records.len() - 1]).unwrap();
+    }
+    // The last one is in the new block, which was not begun yet.
+    records.pop();
+    let mut killed = std::fs::read(&path).unwrap();
+    killed[BLOCKS_AT..BLOCKS_AT + 8].copy_from_slice(&checked(1).to_le_bytes());
+    killed[2 * BLOCK_BYTES + BLOCK_HEADER_BYTES..].fill(0);
+    for written in (0..=BLOCK_HEADER_BYTES).rev() {
+        killed[2 * BLOCK_BYTES + written..2 * BLOCK_BYTES + BLOCK_HEADER_BYTES].fill(0);
+        std::fs::write(&path, &killed).unwrap();
+        let (found, tail) = read(&path);
+        assert!(found == records);
+        assert_eq!(tail, Tail { records: records.len() as u64, ..Tail::default() });
+    }
+}
+
+/// What may happen to a file on a disk.
+#[derive(Debug, Clone)]
+enum Harm {
+    Burst { at: usize, bits: u16 },
+    Unwritten { sector: usize, sectors: usize },
+    Cut { at: usize },
+}
+
+fn harms() -> impl Strategy<Value = Harm> {
+    // Most of a file is its header's padding and its first block.
+    let at = || prop_oneof![0..SEALED_AT + 4, BLOCK_BYTES..BLOCK_BYTES + 3000, any::<usize>()];
+    prop_oneof![
+        (at(), 1_u16..).prop_map(|(at, bits)| Harm::Burst { at, bits }),
+        (any::<usize>(), 1_usize..300).prop_map(|(sector, sectors)| Harm::Unwritten { sector, sectors }),
+        at().prop_map(|at| Harm::Cut { at }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damage_is_never_hidden(
+        expected in proptest::collection::vec(records(), 0..2000),
+        seal: bool,
+        harm in harms(),
+    ) {
+        let (_dir, path) = if seal { sealed(&producer(), &expected) } else { unsealed(&expected) };
+        let mut bytes = std::fs::read(&path).unwrap();
+        let len = bytes.len();
+        match harm {
+            Harm::Burst { at, bits } => {
+                for (byte, bits) in bytes[at % len..].iter_mut().zip(bits.to_le_bytes()) {
+                    *byte ^= bits;
+                }
+            }
+            Harm::Unwritten { sector, sectors } => {
+                let from = sector % (len / 512) * 512;
+                bytes[from..(from + sectors * 512).min(len)].fill(0);
+            }
+            Harm::Cut { at } => bytes.truncate(at % len),
+        }
+        std::fs::write(&path, &bytes).unwrap();
+        let Ok(reader) = JournalReader::open(&path) else { return Ok(()) };
+        let next = reader.next_sequence();
+        let (found, tail) = read(&path);
+        prop_assert_eq!(tail.records, found.len() as u64);
+        let mut rest = expected.iter();
+        prop_assert!(found.iter().all(|record| rest.any(|other| other == record)), "a record was invented");
+        prop_assert!(!tail.sealed || tail.is_undamaged());
+        if tail.is_undamaged() {
+            prop_assert!(found == expected, "{:?}", tail);
+            prop_assert!(seal || next == expected.len() as u64);
+        }
+    }
 }
