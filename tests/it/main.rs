@@ -11,5 +11,6 @@ mod client_processes;
 mod experiment_files;
 mod help;
 mod metrics;
+mod reconcile;
 mod report;
 mod stored_run;
