@@ -31,10 +31,6 @@ macro_rules! counts {
     ($($(#[$doc:meta])* $field:ident,)*) => {
         /// The counts of one profile, or of one of its partitions: `profiles.<name>.counts` in
         /// `report.json`.
-        ///
-        /// `aborted_reads`, `torn_txn`, `recovered`, `recovered_and_landed`, `dead_lettered`,
-        /// `expired`, `compacted` and `behind_open_txn` have their places here, and stay 0 as long
-        /// as no run records transactions, parked messages or a tail reader's sight of the log.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Counts {
             $($(#[$doc])* pub $field: u64,)*
@@ -123,7 +119,7 @@ counts! {
     failed_but_landed,
     /// Records processed although their transaction was aborted.
     aborted_reads,
-    /// Transactions of which a part is visible.
+    /// Transactions of which a part is visible and a part is absent.
     torn_txn,
     /// Records in the log that a group member jumped over without a reassignment.
     skips,
@@ -133,12 +129,14 @@ counts! {
     recovered_and_landed,
     /// Sequences that the consumer put aside into a dead-letter topic.
     dead_lettered,
-    /// Distinct sequences present in the log.
+    /// Distinct sequences present in the log, those included that an open transaction hides.
     in_log,
-    /// Data records read by the audit, fences and control records apart.
+    /// Data records read by the audit; fences, control records and `aborted_records` apart.
     records_in_log,
     /// Copies in the log beyond the first of each sequence, the application's own resends included.
     duplicate_records,
+    /// Copies in the log that are of aborted transactions. They are in no other count.
+    aborted_records,
 }
 
 /// A sum that does not balance: a defect of lossproof or of its evidence, which outranks every
@@ -158,19 +156,19 @@ pub struct Imbalance {
 }
 
 impl Counts {
-    /// Adds one sequence to its producer state.
-    pub(crate) const fn add_told(&mut self, told: Told) {
+    /// Adds sequences to their producer state.
+    pub(crate) const fn add_told(&mut self, told: Told, sequences: u64) {
         *(match told {
             Told::Acked => &mut self.acked,
             Told::Unconfirmed => &mut self.unconfirmed,
             Told::Failed => &mut self.failed,
             Told::Indeterminate => &mut self.indeterminate,
             Told::Unsent => &mut self.unsent,
-        }) += 1;
+        }) += sequences;
     }
 
-    /// Adds one sequence to its category, and to `lost` where that is a loss.
-    pub(crate) fn add_category(&mut self, category: Category, told: Told) {
+    /// Adds sequences to their category, and to `lost` where that is a loss.
+    pub(crate) fn add_category(&mut self, category: Category, told: Told, sequences: u64) {
         let count = match category {
             Category::Delivered => &mut self.delivered,
             Category::Vanished => &mut self.vanished,
@@ -192,9 +190,9 @@ impl Counts {
                 Told::Unsent => &mut self.undelivered.unsent,
             },
         };
-        *count += 1;
+        *count += sequences;
         if category.is_loss(told) {
-            self.lost += 1;
+            self.lost += sequences;
         }
     }
 

@@ -1,9 +1,10 @@
 //! Second pass: what producers were told, and what the group's members did.
 
-use std::collections::BTreeMap;
-
-use super::offsets::{NOTHING, PHANTOM};
-use super::state::{Bits, State};
+use super::authors::StreamIndex;
+use super::marks::Mark;
+use super::planes::{PROCESSED, Place};
+use super::state::State;
+use super::txn::TxnBook;
 use super::{Error, JournalEnd, Process, Reconciliation, StreamId, tally};
 use crate::category::Told;
 use crate::record::{Identity, Record};
@@ -12,42 +13,120 @@ use crate::record::{Identity, Record};
 #[derive(Debug)]
 pub struct ClientPass {
     state: State,
-    /// Last offset that a process polled of a partition since it was assigned.
-    polled: BTreeMap<(Process, i32), i64>,
+    /// The stream that was told of last, and the streams that this may mean.
+    told_last: (StreamId, [Option<StreamIndex>; 2]),
+    /// Transactions of the journals that have not ended.
+    books: Vec<(StreamId, TxnBook)>,
+    members: Vec<Member>,
+    /// Index of the member that was heard of last.
+    member_last: usize,
     /// Journals that ended at a known point.
     whole_journals: usize,
 }
 
+/// A process of the group.
+#[derive(Debug)]
+struct Member {
+    process: Process,
+    /// For each partition by index, the last offset that it polled since it was assigned.
+    polled: Vec<Option<i64>>,
+}
+
+impl Member {
+    fn polled(&mut self, partition: usize) -> &mut Option<i64> {
+        if self.polled.len() <= partition {
+            self.polled.resize(partition + 1, None);
+        }
+        &mut self.polled[partition]
+    }
+}
+
 impl ClientPass {
-    pub(super) const fn new(state: State) -> Self {
-        Self { state, polled: BTreeMap::new(), whole_journals: 0 }
+    pub(super) fn new(state: State) -> Self {
+        let nobody = StreamId { producer: 0, partition: 0 };
+        let told_last = (nobody, state.streams_of(nobody.producer, nobody.partition));
+        Self { state, told_last, books: Vec::new(), members: Vec::new(), member_last: 0, whole_journals: 0 }
     }
 
-    /// Takes an entry of a producer's journal.
+    /// Takes an entry of a producer's journal, in that journal's order.
     ///
     /// # Errors
     /// [`Error::ToldOfUnoffered`], and [`Error::Misplaced`] for an entry that no producer writes.
     pub fn producer_record(&mut self, producer: u16, record: &Record) -> Result<(), Error> {
-        let Record::Told { partition, sequence, told, offset, .. } = *record else {
-            return Err(misplaced("a producer's journal", record));
-        };
-        let stream = StreamId { producer, partition };
-        let Some((_, slot)) = self.state.slot(stream, sequence) else {
-            return Err(Error::ToldOfUnoffered { stream, sequence, offered: self.state.offered(stream) });
-        };
-        self.state.bits[slot as usize].tell(told);
-
-        // Nothing at the offset is no conflict: then the record was lost, or the audit did not
-        // come to it.
-        if let (Told::Acked, Some(offset)) = (told, offset) {
-            let p = self.state.partition(partition);
-            let there = p.offsets.get(offset).audited;
-            if there != NOTHING && there != slot {
-                p.counts.offset_conflicts += 1;
-                self.state.bits[slot as usize].set(Bits::CONFLICT);
+        match *record {
+            Record::Told { partition, sequence, attempt, told, offset, in_txn, .. } => {
+                let id = StreamId { producer, partition };
+                let Some((stream, place)) = self.find(id, sequence) else {
+                    return Err(Error::ToldOfUnoffered { stream: id, sequence, offered: self.state.offered(id) });
+                };
+                if in_txn {
+                    self.book(id).told(stream, sequence, attempt, told);
+                } else {
+                    self.state.streams[stream].planes.tell(place, told);
+                }
+                if let (Told::Acked, Some(offset)) = (told, offset) {
+                    self.acked(partition, offset, stream, sequence, attempt, place);
+                }
             }
+            Record::TxnEnded { partition, outcome, .. } => {
+                let id = StreamId { producer, partition };
+                let index = self.book_index(id);
+                let State { streams, partitions, .. } = &mut self.state;
+                self.books[index].1.txn_ended(outcome, streams, partitions);
+            }
+            _ => return Err(misplaced("a producer's journal", record)),
         }
         Ok(())
+    }
+
+    /// A sequence of which a producer was told.
+    fn find(&mut self, id: StreamId, sequence: u64) -> Option<(StreamIndex, Place)> {
+        if self.told_last.0 != id {
+            self.told_last = (id, self.state.streams_of(id.producer, id.partition));
+        }
+        let streams = self.told_last.1.into_iter().flatten();
+        let place = |stream: StreamIndex| Some((stream, self.state.streams[stream].planes.place(sequence)?));
+        streams.into_iter().find_map(place)
+    }
+
+    fn book(&mut self, id: StreamId) -> &mut TxnBook {
+        let index = self.book_index(id);
+        &mut self.books[index].1
+    }
+
+    fn book_index(&mut self, id: StreamId) -> usize {
+        // Journals come one after the other, so that there is hardly more than one.
+        self.books.iter().position(|(of, _)| *of == id).unwrap_or_else(|| {
+            self.books.push((id, TxnBook::default()));
+            self.books.len() - 1
+        })
+    }
+
+    /// Compares an ack's offset with the log. Nothing there is no conflict: then the record was lost,
+    /// or the audit did not come to it.
+    fn acked(&mut self, partition: i32, offset: i64, stream: StreamIndex, sequence: u64, attempt: u16, place: Place) {
+        let index = self.state.partition(partition);
+        let p = &mut self.state.partitions[index];
+        let there = p.acked_at(offset);
+        let is_it = there.is_some_and(|cell| {
+            cell.sequence == sequence
+                && p.author(cell).is_some_and(|author| {
+                    author.who.attempt == attempt && author.streams.iter().flatten().any(|(of, _)| *of == stream)
+                })
+        });
+        if is_it {
+            return;
+        }
+        if there.is_some() {
+            p.counts.offset_conflicts += 1;
+            self.state.streams[stream].mark(Mark::Conflict, sequence, place);
+        }
+        // Compaction did not remove what was acknowledged beyond every record of its key, or at an
+        // offset that it left alone.
+        let p = &self.state.partitions[index];
+        if p.is_compacted() && (there.is_some() || !p.may_have_compacted_at(sequence, offset)) {
+            self.state.streams[stream].mark(Mark::NotCompacted, sequence, place);
+        }
     }
 
     /// Takes an entry of a member's journal, in that journal's order.
@@ -57,53 +136,95 @@ impl ClientPass {
     pub fn consumer_record(&mut self, process: Process, record: &Record) -> Result<(), Error> {
         match *record {
             Record::Assigned { partition, .. } | Record::Revoked { partition, .. } => {
-                self.polled.remove(&(process, partition));
+                let partition = self.state.partition(partition);
+                *self.member(process).polled(partition) = None;
             }
             Record::Polled { partition, offset, .. } => {
-                if let Some(last) = self.polled.insert((process, partition), offset) {
-                    let p = self.state.partition(partition);
-                    p.counts.skips += p.offsets.records_between(last, offset);
+                let partition = self.state.partition(partition);
+                if let Some(last) = self.member(process).polled(partition).replace(offset) {
+                    let p = &mut self.state.partitions[partition];
+                    p.counts.skips += p.visible_between(last, offset);
                 }
             }
-            Record::Processed { partition, offset, identity, .. } => {
-                self.processed(partition, offset, identity.as_ref())
+            Record::Processed { partition, offset, ref identity, .. } => {
+                self.processed(partition, offset, identity.as_ref());
             }
             Record::Committed { partition, offset, ok: true, at_ns } => {
                 // The latest, not the highest: a group that was set back commits lower offsets
                 // without having lost a commit.
-                let last = &mut self.state.partition(partition).last_commit;
+                let partition = self.state.partition(partition);
+                let last = &mut self.state.partitions[partition].last_commit;
                 *last = (*last).max(Some((at_ns, offset)));
             }
             Record::Committed { ok: false, .. } | Record::FenceSeen { .. } => {}
-            _ => {
-                return Err(misplaced("a group member's journal", record));
-            }
+            _ => return Err(misplaced("a group member's journal", record)),
         }
         Ok(())
     }
 
+    fn member(&mut self, process: Process) -> &mut Member {
+        if self.members.get(self.member_last).is_none_or(|member| member.process != process) {
+            let known = self.members.iter().position(|member| member.process == process);
+            self.member_last = known.unwrap_or_else(|| {
+                self.members.push(Member { process, polled: Vec::new() });
+                self.members.len() - 1
+            });
+        }
+        &mut self.members[self.member_last]
+    }
+
     fn processed(&mut self, partition: i32, offset: i64, identity: Option<&Identity>) {
-        let slot = identity.and_then(|message| self.state.slot_of(message, partition)).map(|(_, slot)| slot);
-        let p = self.state.partition(partition);
-        let cell = p.offsets.get_mut(offset);
-        // Another message at the same offset is another record: the log was truncated between.
-        let again = cell.processed == slot.unwrap_or(PHANTOM);
-        cell.processed = slot.unwrap_or(PHANTOM);
-        p.counts.redelivered += u64::from(again);
-        p.counts.processed_foreign += u64::from(slot.is_none() && !again);
-        if let Some(slot) = slot {
-            let bits = &mut self.state.bits[slot as usize];
-            bits.set(Bits::PROCESSED);
-            if again {
-                bits.set(Bits::REDELIVERED);
+        let state = &mut self.state;
+        let index = state.partition(partition);
+        let cell = state.cell(index, offset, identity);
+        let found = state.sequence_of(index, cell);
+        let there = state.partitions[index].processed_at(offset);
+        if let Some(found) = found
+            && there == Some(cell)
+        {
+            let stream = &mut state.streams[found.stream];
+            // Of several copies, a bit would not tell which.
+            if !stream.is_marked(Mark::Several, cell.sequence, found.place) {
+                if stream.planes.set(found.place, PROCESSED) {
+                    stream.mark(Mark::Redelivered, cell.sequence, found.place);
+                    state.partitions[index].counts.redelivered += 1;
+                }
+                return;
+            }
+        }
+
+        let p = &mut state.partitions[index];
+        let first = p.elsewhere.insert(offset, cell);
+        let aborted = first && p.is_aborted(offset, cell);
+        p.counts.redelivered += u64::from(!first);
+        p.counts.processed_foreign += u64::from(first && found.is_none());
+        p.counts.aborted_reads += u64::from(aborted);
+        if let Some(found) = found {
+            let stream = &mut state.streams[found.stream];
+            stream.mark(Mark::Elsewhere, cell.sequence, found.place);
+            if !first {
+                stream.mark(Mark::Redelivered, cell.sequence, found.place);
+            }
+            if aborted {
+                stream.mark(Mark::AbortedRead, cell.sequence, found.place);
             }
         }
     }
 
-    /// Notes how a client's journal ended. A journal of which nothing is said here is not complete.
-    pub const fn journal_ended(&mut self, end: JournalEnd) {
-        if matches!(end, JournalEnd::Sealed | JournalEnd::Torn) {
-            self.whole_journals += 1;
+    /// Takes the end of a client's journal, after all of its entries. A journal of which nothing is
+    /// said here is not complete.
+    pub fn journal_ended(&mut self, end: JournalEnd) {
+        let whole = matches!(end, JournalEnd::Sealed | JournalEnd::Torn);
+        self.whole_journals += usize::from(whole);
+        self.settle(whole);
+    }
+
+    fn settle(&mut self, whole: bool) {
+        for (id, book) in std::mem::take(&mut self.books) {
+            let State { streams, partitions, .. } = &mut self.state;
+            let torn = book.journal_ended(whole, streams, partitions);
+            let partition = self.state.partition(id.partition);
+            self.state.partitions[partition].counts.torn_txn += torn;
         }
     }
 
@@ -111,7 +232,8 @@ impl ClientPass {
     ///
     /// # Errors
     /// [`Error::Imbalance`].
-    pub fn finish(self) -> Result<Reconciliation, Error> {
+    pub fn finish(mut self) -> Result<Reconciliation, Error> {
+        self.settle(false);
         let journals_complete = self.whole_journals == self.state.journals;
         Ok(tally::reconcile(self.state, journals_complete)?)
     }

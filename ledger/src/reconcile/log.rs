@@ -1,11 +1,13 @@
-//! First pass: what the audit read.
+//! First pass: what the audit, the tail reader and the look at parked messages found.
 
-use super::offsets::{CORRUPT, Cell, FENCE, NOTHING, PHANTOM};
-use super::state::{Bits, State};
-use super::{ClientPass, Error, Facts, Stray, StrayKind};
-use crate::record::{Content, Identity, Record};
+use super::image::{CORRUPT, Cell, FENCE, Put};
+use super::marks::Mark;
+use super::partition::mark_cell;
+use super::state::State;
+use super::{ANY_PARTITION, ClientPass, Error, Facts, StrayKind, gone};
+use crate::record::{Content, Identity, Isolation, Place as ParkedIn, Record};
 
-/// First pass: the audit's journal.
+/// First pass: the journals of the audit, of the tail reader and of what is parked.
 #[derive(Debug)]
 pub struct LogPass {
     state: State,
@@ -20,105 +22,162 @@ impl LogPass {
         Ok(Self { state: State::new(facts)? })
     }
 
-    /// Takes an entry of the audit's journal, in the journal's order. Entries of attempts that do
-    /// not count are passed over.
+    /// Takes an entry of one of those journals, each in its own order. Entries of audit attempts that
+    /// do not count are passed over, and so is what was parked without having been offered.
     ///
     /// # Errors
-    /// [`Error::Misplaced`] for an entry that no audit writes.
+    /// [`Error::Misplaced`] for an entry that none of them holds.
     pub fn record(&mut self, record: &Record) -> Result<(), Error> {
-        let Record::Audited { partition, offset, audit, content, .. } = *record else {
-            return Err(Error::Misplaced { journal: "the audit's journal", entry: format!("{record:?}") });
-        };
-        let state = &mut self.state;
-        let found = match content {
-            Content::Message(message) => state.slot_of(&message, partition).map(|at| (at, message)),
-            Content::Fence | Content::Corrupt => None,
-        };
-        let (audited, attempt) = match (content, found) {
-            (Content::Fence, _) => (FENCE, 0),
-            (Content::Corrupt, _) => (CORRUPT, 0),
-            (Content::Message(_), Some(((_, slot), message))) => (slot, message.attempt),
-            (Content::Message(_), None) => (PHANTOM, 0),
-        };
-
-        let p = state.partition(partition);
-        if p.audit.is_none_or(|counted| counted.attempt != audit) {
-            return Ok(());
-        }
-        let cell = p.offsets.get_mut(offset);
-        if cell.audited != NOTHING {
-            // Read twice. The same content says nothing new; another one says that the log changed
-            // under the audit, so that it proves nothing about what it did not find.
-            p.contradicted |= (cell.audited, cell.attempt) != (audited, attempt);
-            return Ok(());
-        }
-        *cell = Cell { audited, attempt, ..*cell };
-        if audited == FENCE {
-            return Ok(());
-        }
-
-        p.counts.records_in_log += 1;
-        let stray = match (audited, found) {
-            (_, Some(((stream, slot), message))) => {
-                let ahead = p.position.is_none_or(|position| offset >= position.offset);
-                self.copy(stream, slot, &message, ahead);
-                return Ok(());
+        match record {
+            Record::Audited { partition, offset, audit, isolation, content, .. } => {
+                self.audited(*partition, *offset, *audit, *isolation, content);
             }
-            (CORRUPT, None) => {
-                p.counts.corrupt += 1;
-                StrayKind::Corrupt
+            Record::Tailed { partition, offset, identity, .. } => {
+                self.tailed(*partition, *offset, identity.as_ref());
             }
-            (_, None) => {
-                p.counts.phantom += 1;
-                StrayKind::Phantom
+            Record::Held { place, identity, .. } => self.held(*place, identity),
+            _ => {
+                let journal = "a journal of the audit, the tail reader or parked messages";
+                return Err(Error::Misplaced { journal, entry: format!("{record:?}") });
             }
-        };
-        state.strays.push(Stray { partition, offset, kind: stray });
+        }
         Ok(())
     }
 
-    /// A copy of an offered sequence.
-    fn copy(&mut self, stream: usize, slot: u32, message: &Identity, ahead: bool) {
-        let state = &mut self.state;
-        let bits = &mut state.bits[slot as usize];
-        let mut duplicate_record = false;
-        let mut reordered = false;
-        if bits.has(Bits::PRESENT) {
-            duplicate_record = true;
-        }
-        // Only the application's first attempt is compared with its neighbours and among its own
-        // copies by a bit: later ones are few, and come late because the application wants it so.
-        let duplicate = if message.attempt == 0 {
-            let again = bits.has(Bits::FIRST_ATTEMPT);
-            if !again {
-                let highest = state.streams[stream].highest.entry(message.incarnation).or_insert(message.sequence);
-                reordered = message.sequence < *highest;
-                *highest = message.sequence.max(*highest);
-            }
-            bits.set(Bits::FIRST_ATTEMPT);
-            again
-        } else {
-            !state.later_attempts.insert((slot, message.attempt))
+    fn audited(&mut self, partition: i32, offset: i64, attempt: u16, isolation: Isolation, content: &Content) {
+        let index = self.state.partition(partition);
+        let Some(audit) = self.state.partitions[index].audit.filter(|audit| audit.attempt == attempt) else {
+            return;
         };
-        bits.set(Bits::PRESENT);
-        if ahead {
-            bits.set(Bits::AHEAD);
+        let cell = match content {
+            Content::Fence => mark_cell(FENCE, offset),
+            Content::Corrupt => mark_cell(CORRUPT, offset),
+            Content::Message(identity) => self.state.cell(index, offset, Some(identity)),
+        };
+        let p = &mut self.state.partitions[index];
+        let second = audit.committed.is_some() && isolation == Isolation::ReadCommitted;
+        let put = p.log.put(offset, cell);
+        match put {
+            // Read twice. Another content says that the log changed under the audit, so that it
+            // proves nothing about what it did not find.
+            Put::Other => p.contradicted = true,
+            // What the second pass shows was there in the first.
+            Put::New if second => p.contradicted = true,
+            Put::New | Put::Same => {}
         }
-        if duplicate {
-            bits.set(Bits::DUPLICATE);
+        if put == Put::Other || cell.author == FENCE {
+            return;
         }
-        if reordered {
-            bits.set(Bits::REORDERED);
+        let found = self.state.sequence_of(index, cell);
+        match found {
+            None if put == Put::New => {
+                let kind = if cell.author == CORRUPT { StrayKind::Corrupt } else { StrayKind::Phantom };
+                self.state.stray(index, offset, kind);
+            }
+            Some(found) if audit.committed.is_none() && put == Put::New => {
+                self.state.copy(index, offset, cell, found, false);
+            }
+            _ => {}
         }
-        let counts = &mut state.partition(message.partition).counts;
-        counts.duplicate_records += u64::from(duplicate_record);
-        counts.duplicates += u64::from(duplicate);
-        counts.reordered += u64::from(reordered);
+        if second
+            && self.state.partitions[index].visible.put(offset, cell) == Put::New
+            && let Some(found) = found
+        {
+            self.state.copy(index, offset, cell, found, false);
+        }
+    }
+
+    fn tailed(&mut self, partition: i32, offset: i64, identity: Option<&Identity>) {
+        let index = self.state.partition(partition);
+        let Some((audit, tail)) = self.state.partitions[index].audit.and_then(|audit| Some((audit, audit.tail?)))
+        else {
+            return;
+        };
+        let below_start = offset < audit.log_start;
+        if identity.is_none() || !below_start && tail.keys.is_none() {
+            return;
+        }
+        let cell = self.state.cell(index, offset, identity);
+        let Some(found) = self.state.sequence_of(index, cell) else {
+            return;
+        };
+        let p = &mut self.state.partitions[index];
+        if below_start {
+            self.state.streams[found.stream].mark(Mark::Expired, cell.sequence, found.place);
+        } else if p.tailed.put(offset, cell) == Put::Other {
+            p.tailed_again.push((offset, cell));
+        }
+    }
+
+    fn held(&mut self, place: ParkedIn, identity: &Identity) {
+        let mark = match place {
+            ParkedIn::ProducerDlq | ParkedIn::Spool | ParkedIn::Outbox => Mark::Parked,
+            ParkedIn::ConsumerDlq => Mark::DeadLettered,
+        };
+        let state = &mut self.state;
+        if identity.run != state.run {
+            return;
+        }
+        for stream in state.streams_of(identity.producer, identity.partition).into_iter().flatten() {
+            if let Some(place) = state.streams[stream].planes.place(identity.sequence) {
+                return state.streams[stream].mark(mark, identity.sequence, place);
+            }
+        }
     }
 
     /// Ends the pass.
     #[must_use]
-    pub fn clients(self) -> ClientPass {
+    pub fn clients(mut self) -> ClientPass {
+        gone::resolve(&mut self.state);
         ClientPass::new(self.state)
+    }
+}
+
+impl State {
+    /// A copy of an offered sequence; hidden: by a transaction that is still open.
+    pub(super) fn copy(&mut self, partition: usize, offset: i64, cell: Cell, found: super::state::Found, hidden: bool) {
+        let p = &mut self.partitions[partition];
+        let stream = &mut self.streams[found.stream];
+        let sequence = cell.sequence;
+        let copy = stream.copy(sequence, found.place, found.attempt);
+        // Only the application's first attempt is compared with its neighbours: later ones come late
+        // because the application wants it so.
+        let mut reordered = false;
+        if found.attempt == 0 && !copy.duplicate {
+            let highest = &mut p.authors.highest[found.highest];
+            reordered = highest.is_some_and(|highest| sequence < highest);
+            *highest = (*highest).max(Some(sequence));
+            if reordered {
+                stream.mark(Mark::Reordered, sequence, found.place);
+            }
+        }
+        let ahead = match p.position {
+            Some(position) => offset >= position.offset,
+            // Where all is ahead, that need not be noted one by one: see `tally`.
+            None => hidden || p.has_second_pass() || stream.id.partition == ANY_PARTITION,
+        };
+        if hidden {
+            stream.mark(Mark::Hidden, sequence, found.place);
+        }
+        if ahead {
+            let mark = if hidden { Mark::AheadHidden } else { Mark::Ahead };
+            stream.mark(mark, sequence, found.place);
+        }
+        let home = if stream.id.partition == p.partition { partition } else { self.partition(ANY_PARTITION) };
+        let counts = &mut self.partitions[home].counts;
+        counts.records_in_log += 1;
+        counts.duplicate_records += u64::from(copy.again);
+        counts.duplicates += u64::from(copy.duplicate);
+        counts.reordered += u64::from(reordered);
+    }
+
+    fn stray(&mut self, partition: usize, offset: i64, kind: StrayKind) {
+        let p = &mut self.partitions[partition];
+        p.counts.records_in_log += 1;
+        *(match kind {
+            StrayKind::Phantom => &mut p.counts.phantom,
+            StrayKind::Corrupt => &mut p.counts.corrupt,
+        }) += 1;
+        self.strays.add(p.partition, offset, kind);
     }
 }

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::category::Told;
-use crate::counts::Undelivered;
+use crate::category::{Category, Told};
+use crate::counts::{Counts, Undelivered};
+use crate::event::PositionSource;
 use crate::record::{Content, Identity, Isolation, Record};
 
 const RUN: u64 = 99;

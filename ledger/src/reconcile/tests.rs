@@ -4,7 +4,8 @@ use test_case::test_case;
 
 use super::*;
 use crate::category::Told::{self, Acked, Failed, Indeterminate, Unconfirmed, Unsent};
-use crate::counts::Undelivered;
+use crate::counts::{Counts, Undelivered};
+use crate::event::PositionSource;
 use crate::record::{Content, Identity, Isolation, Record};
 
 const RUN: u64 = 7;

@@ -27,7 +27,9 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
             partitions,
             journals_complete: true,
             anomalies: vec![],
+            anomalies_omitted: 0,
             strays: vec![],
+            strays_omitted: 0,
         },
         times: Times {
             ack_latency_ms: None,

@@ -1,0 +1,107 @@
+//! The authors of a partition's records, by number: all that an identity says besides the sequence.
+
+use std::collections::HashMap;
+
+use super::image::{AuthorNumber, FIRST_AUTHOR};
+use crate::record::Identity;
+
+/// Index of a stream in the state.
+pub(super) type StreamIndex = usize;
+
+/// An identity without its sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Who {
+    pub run: u64,
+    pub producer: u16,
+    pub incarnation: u16,
+    pub partition: i32,
+    pub attempt: u16,
+}
+
+impl Who {
+    const fn of(identity: &Identity) -> Self {
+        let Identity { run, producer, incarnation, partition, sequence: _, attempt } = *identity;
+        Self { run, producer, incarnation, partition, attempt }
+    }
+
+    /// Mixes what mostly differs.
+    const fn recent_place(&self) -> usize {
+        (self.producer ^ self.incarnation << 2 ^ self.attempt << 4) as usize % RECENT
+    }
+}
+
+/// One that wrote to the partition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Author {
+    pub who: Who,
+    /// The streams that its sequences may belong to, the likelier first. Each with the place of its
+    /// process's [`Authors::highest`] sequence.
+    pub streams: [Option<(StreamIndex, usize)>; 2],
+}
+
+const RECENT: usize = 64;
+
+/// All authors of a partition.
+#[derive(Debug)]
+pub(super) struct Authors {
+    known: Vec<Author>,
+    numbers: HashMap<Who, AuthorNumber>,
+    /// Authors seen lately, by a mix of their words.
+    recent: [AuthorNumber; RECENT],
+    /// The highest sequence in the log so far, by stream and incarnation of its producer.
+    pub highest: Vec<Option<u64>>,
+    highest_of: HashMap<(StreamIndex, u16), usize>,
+}
+
+impl Default for Authors {
+    fn default() -> Self {
+        Self {
+            known: Vec::new(),
+            numbers: HashMap::new(),
+            recent: [AuthorNumber::MAX; RECENT],
+            highest: Vec::new(),
+            highest_of: HashMap::new(),
+        }
+    }
+}
+
+impl Authors {
+    /// The author's number. For a new one, `streams` tells what its sequences may belong to.
+    pub fn number(
+        &mut self,
+        identity: &Identity,
+        streams: impl FnOnce(&Who) -> [Option<StreamIndex>; 2],
+    ) -> AuthorNumber {
+        let who = Who::of(identity);
+        let recent = self.recent[who.recent_place()];
+        if self.get(recent).is_some_and(|author| author.who == who) {
+            return recent;
+        }
+        let number = match self.numbers.get(&who) {
+            Some(number) => *number,
+            None => self.add(who, streams(&who)),
+        };
+        self.recent[who.recent_place()] = number;
+        number
+    }
+
+    fn add(&mut self, who: Who, streams: [Option<StreamIndex>; 2]) -> AuthorNumber {
+        let streams = streams.map(|stream| {
+            let stream = stream?;
+            let highest = *self.highest_of.entry((stream, who.incarnation)).or_insert_with(|| {
+                self.highest.push(None);
+                self.highest.len() - 1
+            });
+            Some((stream, highest))
+        });
+        let number = FIRST_AUTHOR + self.known.len() as AuthorNumber;
+        self.known.push(Author { who, streams });
+        self.numbers.insert(who, number);
+        number
+    }
+
+    /// The author of that number; none for a fence or a damaged record.
+    pub fn get(&self, number: AuthorNumber) -> Option<&Author> {
+        self.known.get(number.checked_sub(FIRST_AUTHOR)? as usize)
+    }
+}

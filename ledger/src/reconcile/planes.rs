@@ -1,0 +1,138 @@
+//! What is known of every sequence of a stream, as bits: 64 sequences a group, the words of a group
+//! side by side in memory. What is rare is kept elsewhere and announced by one bit.
+
+use super::Offered;
+use crate::category::Told;
+
+/// Words of a group. The first three are the digits of the best that was told, plus one; 0 for
+/// nothing.
+pub(super) const PLANES: usize = 6;
+/// A copy lies in the log.
+pub(super) const PRESENT: usize = 3;
+/// The sequence has one visible copy, and a member processed that.
+pub(super) const PROCESSED: usize = 4;
+/// One of the [`super::marks::Mark`]s is set.
+pub(super) const MARKED: usize = 5;
+
+/// 64 sequences, one word a plane.
+pub(super) type Group = [u64; PLANES];
+
+/// Where the bits of a sequence lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    group: usize,
+    bit: u64,
+}
+
+/// The bits of one stream.
+#[derive(Debug)]
+pub(super) struct Planes {
+    groups: Vec<Group>,
+    members: Members,
+}
+
+#[derive(Debug)]
+enum Members {
+    /// All sequences below.
+    Below(u64),
+    /// For each group, in ascending order, its number (sequence / 64) and which of it was offered.
+    These {
+        groups: Vec<(u64, u64)>,
+        /// The group found last: the next sequence mostly lies there or in the next.
+        last: usize,
+    },
+}
+
+impl Planes {
+    pub fn new(offered: &Offered) -> Self {
+        match offered {
+            // Zeroed by the kernel, and so not there before it is used.
+            Offered::Below(next) => {
+                Self { groups: vec![[0; PLANES]; next.div_ceil(64) as usize], members: Members::Below(*next) }
+            }
+            Offered::These(sequences) => {
+                let mut groups: Vec<(u64, u64)> = Vec::new();
+                for sequence in sequences {
+                    match groups.last_mut() {
+                        Some((number, mask)) if *number == sequence / 64 => *mask |= 1 << (sequence % 64),
+                        _ => groups.push((sequence / 64, 1 << (sequence % 64))),
+                    }
+                }
+                Self { groups: vec![[0; PLANES]; groups.len()], members: Members::These { groups, last: 0 } }
+            }
+        }
+    }
+
+    /// Where a sequence's bits lie; none if it was not offered.
+    pub fn place(&mut self, sequence: u64) -> Option<Place> {
+        let bit = 1 << (sequence % 64);
+        match &mut self.members {
+            Members::Below(next) => (sequence < *next).then(|| Place { group: (sequence / 64) as usize, bit }),
+            Members::These { groups, last } => {
+                let number = sequence / 64;
+                if groups.get(*last).is_none_or(|known| known.0 != number) {
+                    *last += 1;
+                    if groups.get(*last).is_none_or(|known| known.0 != number) {
+                        *last = groups.binary_search_by_key(&number, |known| known.0).ok()?;
+                    }
+                }
+                (groups[*last].1 & bit != 0).then_some(Place { group: *last, bit })
+            }
+        }
+    }
+
+    pub fn has(&self, place: Place, plane: usize) -> bool {
+        self.groups[place.group][plane] & place.bit != 0
+    }
+
+    /// Sets a bit; whether it was set before.
+    pub fn set(&mut self, place: Place, plane: usize) -> bool {
+        let word = &mut self.groups[place.group][plane];
+        let before = *word & place.bit != 0;
+        *word |= place.bit;
+        before
+    }
+
+    /// Keeps the best that was told.
+    pub fn tell(&mut self, place: Place, told: Told) {
+        let group = &mut self.groups[place.group];
+        let new = told as usize + 1;
+        if new > digits(group, place.bit) {
+            for (digit, word) in group[..PRESENT].iter_mut().enumerate() {
+                *word = *word & !place.bit | if new >> digit & 1 == 1 { place.bit } else { 0 };
+            }
+        }
+    }
+
+    /// All groups in ascending order: the first sequence of each, which of its 64 were offered, and
+    /// its words.
+    pub fn groups(&self) -> impl Iterator<Item = (u64, u64, &Group)> {
+        self.groups.iter().enumerate().map(|(index, group)| {
+            let (number, offered) = match &self.members {
+                Members::Below(next) => {
+                    let rest = next - index as u64 * 64;
+                    (index as u64, if rest < 64 { (1 << rest) - 1 } else { u64::MAX })
+                }
+                Members::These { groups, .. } => groups[index],
+            };
+            (number * 64, offered, group)
+        })
+    }
+}
+
+fn digits(group: &Group, bit: u64) -> usize {
+    let digit = |word: u64| usize::from(word & bit != 0);
+    digit(group[0]) | digit(group[1]) << 1 | digit(group[2]) << 2
+}
+
+/// The best that was told of the sequence of one bit.
+pub(super) fn told(group: &Group, bit: u64) -> Option<Told> {
+    Some(match digits(group, bit) {
+        1 => Told::Unsent,
+        2 => Told::Failed,
+        3 => Told::Indeterminate,
+        4 => Told::Unconfirmed,
+        5 => Told::Acked,
+        _ => return None,
+    })
+}
