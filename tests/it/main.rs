@@ -6,6 +6,7 @@
     reason = "clippy's exceptions for tests do not reach their helpers"
 )]
 
+mod analyze;
 mod brokers;
 mod client_processes;
 mod experiment_files;

@@ -78,7 +78,7 @@ fn nested_values_are_no_burden_however_deep() {
     let output = folder.reconcile(&["--produced", "p", "--consumed", "deep"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let refusal = refused(line("[", "]").replace("\"x\"", "\"processed\""));
-    assert!(refusal.contains("bad:1:63: `processed` can't be"), "{refusal}");
+    assert!(refusal.contains("bad:1:62: `processed` can't be"), "{refusal}");
     let refusal = refused(line("{\"a\":", ""));
     assert!(refusal.contains("bad:1:") && refusal.contains("not JSON"), "{refusal}");
 }
@@ -151,7 +151,10 @@ fn files_that_belong_to_the_other_side_or_to_others_are_told() {
     folder.write("others", read("b", 0, 1, 1));
     let refusal = folder.refusal(&["--produced", "p", "--consumed", "others"]);
     assert!(refusal.contains("no record that was consumed is of a producer that produced anything"), "{refusal}");
-    folder.write("topics", acked("a", 0, 1).replace("{", "{\"topic\":\"t\",") + &acked("a", 0, 2).replace("{", "{\"topic\":\"u\","));
+    folder.write(
+        "topics",
+        acked("a", 0, 1).replace("{", "{\"topic\":\"t\",") + &acked("a", 0, 2).replace("{", "{\"topic\":\"u\","),
+    );
     let refusal = folder.refusal(&["--produced", "topics", "--consumed", "c"]);
     assert!(refusal.contains("topics:2:1: ") && refusal.contains("--topic"), "{refusal}");
 }

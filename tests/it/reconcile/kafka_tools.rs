@@ -69,7 +69,8 @@ fn a_killed_producer_may_have_sent_more_than_it_told() {
 fn a_value_below_the_highest_was_sent_even_if_nobody_reports_it() {
     let folder = Folder::new();
     let text = std::fs::read_to_string(tool("producer-prefix.jsonl")).unwrap();
-    let without: String = text.lines().filter(|line| !line.contains("\"7.5\"")).map(|line| format!("{line}\n")).collect();
+    let without: String =
+        text.lines().filter(|line| !line.contains("\"7.5\"")).map(|line| format!("{line}\n")).collect();
     folder.write("p", without.replace("\"sent\":40", "\"sent\":39"));
     let consumed = tool("consumer-verbose.jsonl");
     let plain = tool("producer-plain.jsonl");
@@ -109,7 +110,8 @@ fn two_runs_of_a_producer_without_a_prefix_are_not_mixed_up() {
 fn lines_that_the_consumer_counted_and_did_not_list_leave_the_read_incomplete() {
     let folder = Folder::new();
     let text = std::fs::read_to_string(tool("consumer-verbose.jsonl")).unwrap();
-    let without: String = text.lines().filter(|line| !line.contains("\"7.5\"")).map(|line| format!("{line}\n")).collect();
+    let without: String =
+        text.lines().filter(|line| !line.contains("\"7.5\"")).map(|line| format!("{line}\n")).collect();
     folder.write("c", without);
     let (prefix, plain) = (tool("producer-prefix.jsonl"), tool("producer-plain.jsonl"));
     let output = folder.reconcile(&["--produced", &prefix, &plain, "--consumed", "c", "--format", "json"]);

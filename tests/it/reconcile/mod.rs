@@ -93,7 +93,9 @@ fn json(output: &Output) -> Value {
 
 /// A report of an acknowledged message, its offset its number.
 fn acked(producer: &str, partition: i32, seq: u64) -> String {
-    format!("{{\"producer\":\"{producer}\",\"partition\":{partition},\"seq\":{seq},\"status\":\"acked\",\"offset\":{seq}}}\n")
+    format!(
+        "{{\"producer\":\"{producer}\",\"partition\":{partition},\"seq\":{seq},\"status\":\"acked\",\"offset\":{seq}}}\n"
+    )
 }
 
 /// A record of that message.

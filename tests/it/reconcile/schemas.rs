@@ -7,12 +7,21 @@ use super::{Folder, json, stderr, stdout};
 
 const GOOD: &[(&str, &str)] = &[
     ("produced", r#"{"producer":"orders-1","partition":0,"seq":17,"status":"acked","offset":4711}"#),
-    ("produced", r#"{"producer":"","partition":2147483647,"seq":18446744073709551615,"status":"unconfirmed","offset":-1}"#),
+    (
+        "produced",
+        r#"{"producer":"","partition":2147483647,"seq":18446744073709551615,"status":"unconfirmed","offset":-1}"#,
+    ),
     ("produced", r#"{"producer":"a","seq":0,"status":"failed","error":"RecordTooLarge"}"#),
     ("produced", r#"{"producer":"a","partition":null,"seq":0,"status":"indeterminate","at":1795255200000}"#),
-    ("produced", r#"{"producer":"a","partition":-1,"seq":0,"status":"unsent","at":"2026-11-21T10:00:00.5Z","topic":"t"}"#),
+    (
+        "produced",
+        r#"{"producer":"a","partition":-1,"seq":0,"status":"unsent","at":"2026-11-21T10:00:00.5Z","topic":"t"}"#,
+    ),
     ("consumed", r#"{"producer":"orders-1","partition":0,"seq":17,"offset":4711}"#),
-    ("consumed", r#"{"producer":"a","partition":0,"seq":0,"offset":0,"processed":false,"at":"2026-11-21T10:00:00+01:00"}"#),
+    (
+        "consumed",
+        r#"{"producer":"a","partition":0,"seq":0,"offset":0,"processed":false,"at":"2026-11-21T10:00:00+01:00"}"#,
+    ),
     ("consumed", r#"{"producer":"a","partition":0,"seq":0,"offset":0,"processed":null,"topic":"t","key":{"k":[]}}"#),
     ("committed", r#"{"group":"billing","partition":0,"offset":4712}"#),
     ("committed", r#"{"partition":0,"offset":0,"end":12,"topic":"t"}"#),
@@ -65,7 +74,13 @@ fn is_read(name: &str, line: &str) -> bool {
     match output.status.code() {
         Some(0..=2) => true,
         Some(3) => {
-            assert!(stderr(&output).contains(&format!("{}:1:", &name[..1]).replace("c:1:", if name == "committed" { "o:1:" } else { "c:1:" })), "{}", stderr(&output));
+            assert!(
+                stderr(&output).contains(
+                    &format!("{}:1:", &name[..1]).replace("c:1:", if name == "committed" { "o:1:" } else { "c:1:" })
+                ),
+                "{}",
+                stderr(&output)
+            );
             false
         }
         other => panic!("{other:?}: {}{}", stdout(&output), stderr(&output)),

@@ -90,7 +90,10 @@ fn committed_offsets_tell_how_far_the_log_was_read(commits: &str, lost: u64, lag
 #[test]
 fn what_was_acknowledged_without_an_offset_may_lie_beyond_a_commit() {
     let folder = folder();
-    folder.write("p", (0..10).map(|seq| acked("a", 0, seq).replace(&format!(",\"offset\":{seq}"), "")).collect::<String>());
+    folder.write(
+        "p",
+        (0..10).map(|seq| acked("a", 0, seq).replace(&format!(",\"offset\":{seq}"), "")).collect::<String>(),
+    );
     folder.write("o", "{\"partition\":0,\"offset\":11}");
     let (_, account) = run(&folder, &["--committed", "o"]);
     let counts = &account["counts"];
@@ -103,7 +106,10 @@ fn what_was_acknowledged_without_an_offset_may_lie_beyond_a_commit() {
 #[test]
 fn several_groups_are_told_apart() {
     let folder = folder();
-    folder.write("o", "{\"group\":\"g\",\"partition\":0,\"offset\":11,\"end\":11}\n{\"group\":\"h\",\"partition\":0,\"offset\":2}\n");
+    folder.write(
+        "o",
+        "{\"group\":\"g\",\"partition\":0,\"offset\":11,\"end\":11}\n{\"group\":\"h\",\"partition\":0,\"offset\":2}\n",
+    );
     let refusal = folder.refusal(&["--produced", "p", "--consumed", "c", "--committed", "o"]);
     assert!(refusal.contains("o holds several groups: g, h") && refusal.contains("--group"), "{refusal}");
     let (_, account) = run(&folder, &["--committed", "o", "--group", "g"]);
