@@ -27,8 +27,8 @@ enum Command {
     /// Remove what dead or kept runs left; a live run is left alone.
     Clean(cli::clean::CleanArgs),
     Analyze(cli::analyze::AnalyzeArgs),
-    Reconcile(cli::reconcile::ReconcileArgs),
     Explain(cli::explain::ExplainArgs),
+    Reconcile(cli::reconcile::ReconcileArgs),
     /// A client process of a run.
     #[command(hide = true)]
     Client(cli::client::ClientArgs),
@@ -71,8 +71,8 @@ fn main() -> ExitCode {
             Command::Run(args) => cli::run::run(args).await,
             Command::Clean(args) => cli::clean::run(args).await,
             Command::Analyze(args) => cli::analyze::run(&args),
-            Command::Reconcile(args) => cli::reconcile::run(args).await,
             Command::Explain(args) => cli::explain::run(&args),
+            Command::Reconcile(args) => cli::reconcile::run(args).await,
             Command::Plan(args) => cli::plan::run(&args),
             Command::List(args) => cli::list::run(&args),
             Command::Client(_) => Exit::Internal,

@@ -29,7 +29,7 @@ use crate::runner::stop::Stop;
 /// what is missing is lagging, which is inconclusive. The output of Kafka's own kafka-verifiable-producer and
 /// kafka-verifiable-consumer --verbose is recognised by itself.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, override_usage = USAGE)]
 pub struct ReconcileArgs {
     /// What producers were told of each message (see --schema produced)
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "schema")]
@@ -82,9 +82,11 @@ pub struct ReconcileArgs {
     schema: Option<Input>,
 }
 
+const USAGE: &str = "lossproof reconcile [OPTIONS] --produced <FILE>... --consumed <FILE>...";
+
 const EXAMPLES: &str = r#"Examples:
   lossproof reconcile --produced produced.jsonl --consumed consumed.jsonl
-  lossproof reconcile --produced p-*.jsonl.gz --consumed c-*.jsonl.zst --expect 'duplicates: 0' --format json
+  lossproof reconcile --produced p-*.jsonl.gz --consumed c-*.jsonl.zst --expect 'duplicates: 0'
   kubectl logs consumer | lossproof reconcile --produced produced.jsonl --consumed -
   kafka-consumer-groups.sh --describe --group billing … > group.txt
   lossproof reconcile --produced p.jsonl --consumed c.jsonl --committed group.txt
@@ -92,10 +94,15 @@ const EXAMPLES: &str = r#"Examples:
 A line of --produced:  {"producer":"orders-1","partition":0,"seq":17,"status":"acked","offset":4711}
 A line of --consumed:  {"producer":"orders-1","partition":0,"seq":17,"offset":4711}
 
-`status` is acked, failed, indeterminate, unsent or unconfirmed. `seq` numbers the messages of a producer in a
-partition, or over all. Both need not be dense. `processed: false` marks a record that was polled only.
+`status` is acked, failed (certainly not appended), indeterminate, unsent or unconfirmed (acks=0).
+`seq` numbers a producer's messages within a partition or over all, with or without gaps.
+`processed: false` marks a record that was polled and never processed.
 
-Exit codes: 0 all holds, 1 a message is lost or an expectation is broken, 2 inconclusive, 3 bad input."#;
+Exit codes:
+  0    nothing is lost, and everything expected holds
+  1    a message is lost, or an expectation is broken
+  2    inconclusive: it can't be known, and why
+  3    bad input, told with its place"#;
 
 /// Formats of inputs.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -115,7 +122,7 @@ enum Format {
     /// A table, the largest ranges, and the verdict
     #[default]
     Text,
-    /// Everything, for machines
+    /// Counts, partitions, ranges (at most 100,000 of a kind) and the verdict, for machines
     Json,
 }
 

@@ -62,6 +62,7 @@ pub const METRICS: &[Metric] = &[
     count("processed_foreign", "processed records that nobody sent or that were damaged"),
     count("offset_conflicts", "acknowledgements that name another record's offset"),
     count("failed_but_landed", "messages reported as failed, yet in the log"),
+    count("aborted_records", "records in the log under an abort marker"),
     count("aborted_reads", "messages of an aborted transaction that were processed"),
     count("torn_txn", "transactions only partly visible"),
     count("skips", "jumps of a member over visible records"),

@@ -15,6 +15,7 @@ use lossproof_ledger::record::Record;
 use lossproof_ledger::verdict::{
     self, Case, Judgement, ProfileOutcome, Promise, Promises, Reason, ReasonKind, Verdict,
 };
+use roaring::RoaringTreemap;
 
 use super::committed::Commit;
 use super::consumed::Consumed;
@@ -105,7 +106,8 @@ pub(super) fn of(
         journals: 2,
     };
     let records = consumed.records.finish()?;
-    let (mut reconciliation, contradictions) = reconcile(&facts, reports, &records)?;
+    let mut ahead = produced.book.take_ahead();
+    let (mut reconciliation, contradictions) = reconcile(&facts, reports, &records, &mut ahead)?;
     notes.extend(contradictions.told(&produced.names.names()));
 
     let whole = partitions.iter().all(|partition| positions.reading(*partition) == Reading::Whole);
@@ -115,7 +117,7 @@ pub(super) fn of(
         partition => positions.reading(partition),
     };
     if !whole {
-        lag::mark(&mut reconciliation, reading, &produced.book.take_ahead());
+        lag::mark(&mut reconciliation, reading, &ahead);
         reconciliation.counts.check().map_err(lossproof_ledger::reconcile::Error::from)?;
     }
     Ok(Account {
@@ -166,7 +168,13 @@ impl Positions<'_> {
     }
 }
 
-fn reconcile(facts: &Facts, reports: &Path, records: &Runs) -> Result<(Reconciliation, Contradictions), Error> {
+/// Both passes. What was read is taken out of `ahead`.
+fn reconcile(
+    facts: &Facts,
+    reports: &Path,
+    records: &Runs,
+    ahead: &mut Ahead,
+) -> Result<(Reconciliation, Contradictions), Error> {
     let mut log = LogPass::new(facts)?;
     let mut contradictions = Contradictions::default();
     let mut before: Option<Read> = None;
@@ -180,6 +188,11 @@ fn reconcile(facts: &Facts, reports: &Path, records: &Runs) -> Result<(Reconcili
             None => {}
         }
         log.record(&read.audited())?;
+        if let Some((producer, sequence)) = read.message
+            && let Some(ahead) = ahead.get_mut(&StreamId { producer, partition: read.partition })
+        {
+            ahead.remove(sequence);
+        }
         before = Some(read);
     }
 
@@ -207,6 +220,9 @@ fn reconcile(facts: &Facts, reports: &Path, records: &Runs) -> Result<(Reconcili
     clients.journal_ended(JournalEnd::Sealed);
     Ok((clients.finish()?, contradictions))
 }
+
+/// For each stream, the sequences that may lie beyond what was read.
+type Ahead = BTreeMap<StreamId, RoaringTreemap>;
 
 /// Streams of producers that report sequences without a partition, too.
 struct Anywhere {

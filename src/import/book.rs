@@ -106,6 +106,7 @@ impl Book {
             let moved = std::mem::take(&mut self.streams[any].offered);
             for entry in self.streams.iter_mut().filter(|entry| entry.id.producer == producer) {
                 entry.offered -= &moved;
+                entry.ahead -= &moved;
             }
             self.streams[any].offered = moved;
         }
@@ -123,9 +124,10 @@ impl Book {
         self.streams.iter_mut().map(stream).collect()
     }
 
-    /// For each stream, its sequences that may lie beyond what was read.
+    /// For each stream that has some, its sequences that may lie beyond what was read.
     pub(super) fn take_ahead(&mut self) -> BTreeMap<StreamId, RoaringTreemap> {
-        self.streams.iter_mut().map(|entry| (entry.id, std::mem::take(&mut entry.ahead))).collect()
+        let entries = self.streams.iter_mut().filter(|entry| !entry.ahead.is_empty());
+        entries.map(|entry| (entry.id, std::mem::take(&mut entry.ahead))).collect()
     }
 
     /// Sequences of all streams.

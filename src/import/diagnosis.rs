@@ -9,6 +9,9 @@ use super::refusal::Refusal;
 use super::row::{AtSeed, Field, Kind, STATUS, slip};
 use crate::experiment::hint::{did_you_mean, one_of};
 
+/// Characters of a value that does not fit.
+const VALUE_SHOWN: usize = 40;
+
 /// Says what is wrong with a line, and where.
 pub(super) fn diagnose(file: &str, number: u64, line: &str, kind: Kind) -> Refusal {
     let at = |byte: usize, message: String| Refusal::at(file, number, line.as_bytes(), byte, message);
@@ -28,7 +31,9 @@ pub(super) fn diagnose(file: &str, number: u64, line: &str, kind: Kind) -> Refus
         if value != "null"
             && let Some((expected, hint)) = wrong(field, value, kind)
         {
-            return at(place(value), format!("`{name}` can't be {value}")).expected(expected).hint_if(hint);
+            let shown: String = value.chars().take(VALUE_SHOWN).collect();
+            let rest = if shown.len() < value.len() { "…" } else { "" };
+            return at(place(value), format!("`{name}` can't be {shown}{rest}")).expected(expected).hint_if(hint);
         }
     }
     let given =

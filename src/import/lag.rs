@@ -18,110 +18,90 @@ pub(super) enum Reading {
     Unknown,
 }
 
-/// Turns what is missing, and need not be lost, into lag. `ahead` gives the acknowledged sequences of a
-/// stream that may lie beyond the group's committed offset.
+const LOST: Finding = Finding::Category(Category::LostInCluster);
+const UNDELIVERED: Finding = Finding::Category(Category::Undelivered);
+const LAGGING: Finding = Finding::Category(Category::Lagging);
+
+/// Turns what is missing, and need not be lost, into lag. `ahead` holds, for each stream, the sequences that
+/// were acknowledged beyond the group's committed offset, or nobody knows where, and were not read.
 pub(super) fn mark(
     reconciliation: &mut Reconciliation,
     reading: impl Fn(i32) -> Reading,
     ahead: &BTreeMap<StreamId, RoaringTreemap>,
 ) {
+    // Of a log that contradicts itself, nothing was called missing.
+    let marked: BTreeMap<i32, Reading> = reconciliation
+        .partitions
+        .iter()
+        .filter(|p| p.audit_complete)
+        .map(|p| (p.partition, reading(p.partition)))
+        .filter(|(_, reading)| *reading != Reading::Whole)
+        .collect();
     let mut counts = Counts::default();
     for p in &mut reconciliation.partitions {
-        if reading(p.partition) != Reading::Whole {
-            undelivered_lags(&mut p.counts);
+        if let Some(reading) = marked.get(&p.partition) {
+            let acked = match reading {
+                Reading::Unknown => p.counts.lost_in_cluster,
+                _ => ahead.iter().filter(|(id, _)| id.partition == p.partition).map(|(_, these)| these.len()).sum(),
+            };
+            let undelivered = p.counts.undelivered.total();
+            p.counts.undelivered = Undelivered::default();
+            p.counts.lost_in_cluster -= acked;
+            p.counts.lost -= acked + undelivered;
+            p.counts.lagging += acked + undelivered;
         }
-    }
-    let mut marked = Vec::with_capacity(reconciliation.anomalies.len());
-    for anomaly in std::mem::take(&mut reconciliation.anomalies) {
-        let lagging = |first, last| Anomaly { first, last, finding: Finding::Category(Category::Lagging), ..anomaly };
-        let reading = reading(anomaly.stream.partition);
-        match (anomaly.finding, reading) {
-            (Finding::Category(Category::Undelivered), Reading::UpToCommit | Reading::Unknown) => {
-                marked.push(lagging(anomaly.first, anomaly.last));
-            }
-            (Finding::Category(Category::LostInCluster), Reading::UpToCommit | Reading::Unknown) => {
-                let mut moved = 0;
-                for (first, last, lags) in split(&anomaly, reading, ahead.get(&anomaly.stream)) {
-                    if lags {
-                        moved += last - first + 1;
-                        marked.push(lagging(first, last));
-                    } else {
-                        marked.push(Anomaly { first, last, ..anomaly });
-                    }
-                }
-                let p = reconciliation.partitions.iter_mut().find(|p| p.partition == anomaly.stream.partition);
-                if let Some(p) = p {
-                    p.counts.lost_in_cluster -= moved;
-                    p.counts.lost -= moved;
-                    p.counts.lagging += moved;
-                }
-            }
-            _ => marked.push(anomaly),
-        }
-    }
-    for p in &reconciliation.partitions {
         counts += p.counts;
     }
-    marked.sort_unstable();
-    reconciliation.anomalies = joined(marked);
     reconciliation.counts = counts;
-}
 
-fn undelivered_lags(counts: &mut Counts) {
-    let missing = counts.undelivered.total();
-    counts.undelivered = Undelivered::default();
-    counts.lost -= missing;
-    counts.lagging += missing;
-}
-
-/// Cuts a range of missing sequences into those that may lie ahead and those that may not.
-fn split(anomaly: &Anomaly, reading: Reading, ahead: Option<&RoaringTreemap>) -> Vec<(u64, u64, bool)> {
-    if reading == Reading::Unknown {
-        return vec![(anomaly.first, anomaly.last, true)];
+    let mut anomalies = Vec::with_capacity(reconciliation.anomalies.len());
+    for anomaly in std::mem::take(&mut reconciliation.anomalies) {
+        match (anomaly.finding, marked.get(&anomaly.stream.partition)) {
+            (UNDELIVERED, Some(_)) | (LOST, Some(Reading::Unknown)) => {
+                anomalies.push(Anomaly { finding: LAGGING, ..anomaly });
+            }
+            (LOST, Some(_)) => split(&anomaly, ahead.get(&anomaly.stream), &mut anomalies),
+            _ => anomalies.push(anomaly),
+        }
     }
-    let mut range = RoaringTreemap::new();
+    reconciliation.anomalies = joined(anomalies);
+}
+
+/// Cuts a range of missing sequences into those that are ahead and those that are not.
+fn split(anomaly: &Anomaly, ahead: Option<&RoaringTreemap>, parts: &mut Vec<Anomaly>) {
+    let mut these = RoaringTreemap::new();
     if let Some(ahead) = ahead {
-        range.insert_range(anomaly.first..=anomaly.last);
-        range &= ahead;
+        these.insert_range(anomaly.first..=anomaly.last);
+        these &= ahead;
     }
-    let mut parts: Vec<(u64, u64, bool)> = Vec::new();
-    let mut next = Some(anomaly.first);
-    for sequence in range {
-        match parts.last_mut() {
-            Some((_, last, true)) if *last + 1 == sequence => *last = sequence,
-            _ => {
-                if let Some(next) = next.filter(|next| *next < sequence) {
-                    parts.push((next, sequence - 1, false));
-                }
-                parts.push((sequence, sequence, true));
-            }
+    let mut next = anomaly.first;
+    for sequence in these {
+        if next < sequence {
+            parts.push(Anomaly { first: next, last: sequence - 1, ..*anomaly });
         }
-        next = sequence.checked_add(1);
+        parts.push(Anomaly { first: sequence, last: sequence, finding: LAGGING, ..*anomaly });
+        match sequence.checked_add(1) {
+            Some(after) => next = after,
+            None => return,
+        }
     }
-    if let Some(next) = next.filter(|next| *next <= anomaly.last) {
-        parts.push((next, anomaly.last, false));
+    if next <= anomaly.last {
+        parts.push(Anomaly { first: next, ..*anomaly });
     }
-    parts
 }
 
-/// Joins ranges that have become neighbours of the same kind.
-fn joined(anomalies: Vec<Anomaly>) -> Vec<Anomaly> {
-    let mut joined: Vec<Anomaly> = Vec::with_capacity(anomalies.len());
-    // By finding within a stream, so that neighbours stand next to each other.
-    let mut anomalies = anomalies;
-    anomalies.sort_unstable_by_key(|a| (a.stream, a.finding, a.first));
-    for anomaly in anomalies {
-        match joined.last_mut() {
-            Some(last)
-                if (last.stream, last.finding) == (anomaly.stream, anomaly.finding)
-                    && last.last.checked_add(1) == Some(anomaly.first)
-                    && anomaly.finding == Finding::Category(Category::Lagging) =>
-            {
-                last.last = anomaly.last;
-            }
-            _ => joined.push(anomaly),
+/// Joins neighbours that have come to be of one kind.
+fn joined(mut anomalies: Vec<Anomaly>) -> Vec<Anomaly> {
+    anomalies.sort_unstable_by_key(|anomaly| (anomaly.stream, anomaly.finding, anomaly.first));
+    anomalies.dedup_by(|next, range| {
+        let join = (range.stream, range.finding) == (next.stream, next.finding)
+            && range.finding == LAGGING
+            && range.last.checked_add(1) == Some(next.first);
+        if join {
+            range.last = next.last;
         }
-    }
-    joined.sort_unstable();
-    joined
+        join
+    });
+    anomalies.sort_unstable();
+    anomalies
 }

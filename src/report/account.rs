@@ -53,7 +53,9 @@ impl<'a> JudgedAccount<'a> {
                 .map(|p| Partition { partition: partition(p.partition), read: p.audit_complete, counts: p.counts })
                 .collect(),
             anomalies: Ranges(*self),
+            anomalies_omitted: reconciliation.anomalies_omitted,
             strays: &reconciliation.strays,
+            strays_omitted: reconciliation.strays_omitted,
         }
     }
 }
@@ -70,7 +72,10 @@ struct Model<'a> {
     counts: &'a Counts,
     partitions: Vec<Partition>,
     anomalies: Ranges<'a>,
+    /// Ranges that are counted, and not listed.
+    anomalies_omitted: u64,
     strays: &'a [Stray],
+    strays_omitted: u64,
 }
 
 #[derive(Debug, Serialize)]

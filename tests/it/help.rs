@@ -40,6 +40,16 @@ fn help_of_explain() {
 }
 
 #[test]
+fn help_of_reconcile() {
+    insta::assert_snapshot!(said(&["reconcile", "--help"], None));
+}
+
+#[test]
+fn help_of_analyze() {
+    insta::assert_snapshot!(said(&["analyze", "--help"], None));
+}
+
+#[test]
 fn without_a_command_help_is_an_error() {
     let said = said(&[], None);
     assert!(said.starts_with("exit code 3\n--- stdout\n--- stderr\n"), "{said}");

@@ -6,11 +6,13 @@
     reason = "clippy's exceptions for tests do not reach their helpers"
 )]
 
+mod analyze;
 mod brokers;
 mod client_processes;
 mod experiment_files;
 mod explain;
 mod help;
 mod metrics;
+mod reconcile;
 mod report;
 mod stored_run;

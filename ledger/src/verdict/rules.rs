@@ -3,6 +3,7 @@
 use super::words::{asked, found, list, unmeasured};
 use super::{Case, FaultOutcome, Judgement, ProfileOutcome, Promise, Reason, ReasonKind, Verdict};
 use crate::metric::{Comparison, Holds, Known, Metric};
+use crate::reconcile::ANY_PARTITION;
 
 pub(super) struct Judge<'a> {
     case: &'a Case,
@@ -127,7 +128,8 @@ impl<'a> Judge<'a> {
 
     fn witnesses(&mut self, outcome: &ProfileOutcome) {
         let name = &outcome.profile;
-        for p in &outcome.reconciliation.partitions {
+        // Messages that may lie in any partition are unread because one of the others is.
+        for p in outcome.reconciliation.partitions.iter().filter(|p| p.partition != ANY_PARTITION) {
             if !p.audit_complete {
                 let text = format!(
                     "{name}: partition {} could not be read from its start to its end, so that \
@@ -170,8 +172,8 @@ impl<'a> Judge<'a> {
     fn lag(&mut self, outcome: &ProfileOutcome) {
         let name = &outcome.profile;
         let counts = &outcome.reconciliation.counts;
-        let positions_missing: Vec<_> =
-            outcome.reconciliation.partitions.iter().filter(|p| !p.position_known).map(|p| p.partition).collect();
+        let partitions = outcome.reconciliation.partitions.iter().filter(|p| p.partition != ANY_PARTITION);
+        let positions_missing: Vec<_> = partitions.filter(|p| !p.position_known).map(|p| p.partition).collect();
         let unknown = match positions_missing.as_slice() {
             [] => String::new(),
             some => format!(", as far as is known: its position in {} is not", list(some)),
@@ -283,7 +285,10 @@ impl<'a> Judge<'a> {
             .iter()
             .filter_map(|p| {
                 let count = p.counts.get(name).filter(|count| *count > 0)?;
-                Some(format!("partition {}: {count}", p.partition))
+                Some(match p.partition {
+                    ANY_PARTITION => format!("of no known partition: {count}"),
+                    partition => format!("partition {partition}: {count}"),
+                })
             })
             .collect();
         if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use comfy_table::{Cell, CellAlignment};
 use jiff::Timestamp;
+use lossproof_ledger::reconcile::Reconciliation;
 
 use super::closing::{identities, unsure};
 use super::counts;
@@ -91,12 +92,10 @@ fn largest(lines: &mut Vec<String>, judged: &JudgedAccount<'_>, shown: usize, st
         ]);
     }
     lines.push(table.trim_fmt());
-    if all > ranges.len() {
-        let more = (all - ranges.len()) as u64;
-        lines.push(format!(
-            "and {} (--ranges N shows more, --format json all)",
-            count(more, "more range", "more ranges")
-        ));
+    let more = (all - ranges.len()) as u64 + judged.account.reconciliation.anomalies_omitted;
+    if more > 0 {
+        let more = count(more, "more range", "more ranges");
+        lines.push(format!("and {more} (--ranges N and --format json show more)"));
     }
 }
 
@@ -110,7 +109,7 @@ fn finding(range: &Range<'_>) -> String {
 
 /// Records that belong to no message.
 fn strays(lines: &mut Vec<String>, judged: &JudgedAccount<'_>, shown: usize, style: Style) {
-    let strays = &judged.account.reconciliation.strays;
+    let Reconciliation { strays, strays_omitted, .. } = &judged.account.reconciliation;
     lines.push(style.paint(Tone::Strong, "records that belong to no message offered"));
     lines.extend(strays.iter().take(shown).map(|stray| {
         let kind = match serde_json::to_value(stray.kind) {
@@ -119,8 +118,9 @@ fn strays(lines: &mut Vec<String>, judged: &JudgedAccount<'_>, shown: usize, sty
         };
         format!("  {kind}: partition {}, offset {}", stray.partition, stray.offset)
     }));
-    if strays.len() > shown {
-        lines.push(format!("  and {} more", thousands((strays.len() - shown) as u64)));
+    let more = strays.len().saturating_sub(shown) as u64 + strays_omitted;
+    if more > 0 {
+        lines.push(format!("  and {} more", thousands(more)));
     }
 }
 
