@@ -2,7 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use lossproof::import::{Error, Options, reconcile};
+use proptest::prelude::*;
+use rustix::process::{Pid, Signal, kill_process};
 use test_case::test_case;
 
 use super::{Folder, acked, gzip, json, read, stderr, stdout, zstd};
@@ -194,4 +199,104 @@ fn a_last_line_that_was_cut_off_is_told_and_proves_nothing() {
     let output = folder.reconcile(&["--produced", "torn", "--consumed", "less", "--format", "json"]);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert_eq!(json(&output)["counts"]["lost_in_cluster"], 1);
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_input_and_leaves_nothing_behind() {
+    let folder = good();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lossproof"))
+        .current_dir(folder.path())
+        .env("TMPDIR", folder.path())
+        .args(["reconcile", "--produced", "p", "--consumed", "-"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Waiting for the child would close it.
+    let _stdin = child.stdin.take();
+    // It is at work once its folder is there.
+    let begun = Instant::now();
+    let works = || {
+        fs::read_dir(folder.path())
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("lossproof-"))
+    };
+    while !works() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no folder");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    folder.is_clean();
+}
+
+/// What is done to a good file at a place of it.
+#[derive(Debug, Clone)]
+enum Damage {
+    Replace(u8),
+    Insert(u8),
+    Remove(usize),
+    Cut,
+    Repeat(usize),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let byte = || prop_oneof![any::<u8>(), prop::sample::select(&b"{}[]\",:0123456789-.e\\\n\0tfn"[..])];
+    prop_oneof![
+        byte().prop_map(Damage::Replace),
+        byte().prop_map(Damage::Insert),
+        (1_usize..90).prop_map(Damage::Remove),
+        Just(Damage::Cut),
+        (1_usize..200).prop_map(Damage::Repeat),
+    ]
+}
+
+fn damaged(mut bytes: Vec<u8>, damages: &[(prop::sample::Index, Damage)]) -> Vec<u8> {
+    for (at, damage) in damages {
+        if bytes.is_empty() {
+            break;
+        }
+        let at = at.index(bytes.len());
+        match damage {
+            Damage::Replace(byte) => bytes[at] = *byte,
+            Damage::Insert(byte) => bytes.insert(at, *byte),
+            Damage::Remove(count) => drop(bytes.drain(at..(at + count).min(bytes.len()))),
+            Damage::Cut => bytes.truncate(at),
+            Damage::Repeat(count) => {
+                let part = bytes[at..(at + count).min(bytes.len())].to_vec();
+                bytes.extend(part);
+            }
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn damaged_inputs_are_refused_or_balance(
+        produced in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..4),
+        consumed in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..4),
+        tools in any::<bool>(),
+    ) {
+        let folder = good();
+        let tool = |name| fs::read(format!("{}/tests/kafka-tools/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let (p, c) = if tools {
+            (tool("producer-plain.jsonl"), tool("consumer-verbose.jsonl"))
+        } else {
+            (fs::read(folder.path().join("p")).unwrap(), fs::read(folder.path().join("c")).unwrap())
+        };
+        let options = Options {
+            produced: vec![folder.write("p", damaged(p, &produced))],
+            consumed: vec![folder.write("c", damaged(c, &consumed))],
+            ..Options::default()
+        };
+        let spool = folder.path().join("spool");
+        fs::create_dir(&spool).unwrap();
+        match reconcile(&options, &spool) {
+            Ok(account) => prop_assert_eq!(account.reconciliation.counts.check(), Ok(())),
+            Err(Error::Refused(refusal)) => prop_assert!(!refusal.to_string().is_empty()),
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
 }
