@@ -108,7 +108,7 @@ pub(super) fn of(
     let records = consumed.records.finish()?;
     let mut ahead = produced.book.take_ahead();
     let (mut reconciliation, contradictions) = reconcile(&facts, reports, &records, &mut ahead)?;
-    notes.extend(contradictions.told(&produced.names.names()));
+    notes.extend(contradictions.told(produced.names.names()));
 
     let whole = partitions.iter().all(|partition| positions.reading(*partition) == Reading::Whole);
     let reading = |partition| match partition {

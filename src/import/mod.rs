@@ -35,7 +35,7 @@ use lossproof_ledger::journal::JournalError;
 use lossproof_ledger::reconcile;
 
 pub use account::{Account, NAME, Reach, Side};
-pub use refusal::{Place, Refusal};
+pub use refusal::Refusal;
 pub use row::Kind;
 pub use source::{Format, Period};
 

@@ -2,30 +2,31 @@
 
 use std::fmt;
 
-/// A place in an input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
-    /// The file as the user named it; `-` for standard input.
-    pub file: String,
-    /// Line, from 1.
-    pub line: u64,
-    /// Column in characters, from 1.
-    pub column: u64,
-}
-
 /// Input that can't be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What is wrong.
-    pub message: String,
-    /// Where, if it is somewhere.
-    pub place: Option<Place>,
+pub struct Refusal(Box<Details>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Details {
+    message: String,
+    place: Option<Place>,
     /// The text around the place, and the column in it, from 0, that is meant.
-    pub excerpt: Option<(String, usize)>,
-    /// What was expected there.
-    pub expected: Option<String>,
+    excerpt: Option<(String, usize)>,
+    /// What may stand there.
+    expected: Option<String>,
     /// What to do.
-    pub hint: Option<String>,
+    hint: Option<String>,
+}
+
+/// A place in an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    /// The file as the user named it; `-` for standard input.
+    file: String,
+    /// From 1.
+    line: u64,
+    /// In characters, from 1.
+    column: u64,
 }
 
 /// Characters shown before and after a place.
@@ -34,7 +35,8 @@ const AROUND: usize = 60;
 impl Refusal {
     /// A refusal of no particular place.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: visible(&message.into()), place: None, excerpt: None, expected: None, hint: None }
+        let message = visible(&message.into());
+        Self(Box::new(Details { message, place: None, excerpt: None, expected: None, hint: None }))
     }
 
     /// A refusal of a line, `byte` bytes into it.
@@ -46,26 +48,30 @@ impl Refusal {
         let mut excerpt: String = before.chars().skip(skipped).map(harmless).collect();
         let caret = column - skipped;
         excerpt.extend(after.chars().take(AROUND).map(harmless));
-        let place = Place { file: visible(file), line, column: column as u64 + 1 };
-        Self { place: Some(place), excerpt: Some((excerpt, caret)), ..Self::new(message) }
+        let mut refusal = Self::new(message);
+        refusal.0.place = Some(Place { file: visible(file), line, column: column as u64 + 1 });
+        refusal.0.excerpt = Some((excerpt, caret));
+        refusal
     }
 
     /// A refusal of a whole line whose text is not shown.
     pub(super) fn at_line(file: &str, line: u64, message: impl Into<String>) -> Self {
-        Self { place: Some(Place { file: visible(file), line, column: 1 }), ..Self::new(message) }
+        let mut refusal = Self::new(message);
+        refusal.0.place = Some(Place { file: visible(file), line, column: 1 });
+        refusal
     }
 
     /// What may stand there.
     #[must_use]
     pub(super) fn expected(mut self, expected: impl Into<String>) -> Self {
-        self.expected = Some(visible(&expected.into()));
+        self.0.expected = Some(visible(&expected.into()));
         self
     }
 
     /// What to do about it.
     #[must_use]
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(visible(&hint.into()));
+        self.0.hint = Some(visible(&hint.into()));
         self
     }
 
@@ -81,19 +87,20 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Place { file, line, column }) = &self.place {
+        let Details { message, place, excerpt, expected, hint } = &*self.0;
+        if let Some(Place { file, line, column }) = place {
             write!(f, "{file}:{line}:{column}: ")?;
         }
-        f.write_str(&self.message)?;
-        if let Some((excerpt, caret)) = &self.excerpt {
+        f.write_str(message)?;
+        if let Some((excerpt, caret)) = excerpt {
             write!(f, "\n    {excerpt}\n    {:caret$}^", "")?;
-            if let Some(expected) = &self.expected {
+            if let Some(expected) = expected {
                 write!(f, " {expected}")?;
             }
-        } else if let Some(expected) = &self.expected {
+        } else if let Some(expected) = expected {
             write!(f, ": {expected}")?;
         }
-        match &self.hint {
+        match hint {
             Some(hint) => write!(f, "\n  help: {hint}"),
             None => Ok(()),
         }
