@@ -178,6 +178,9 @@ impl Source {
 
     #[inline]
     pub(super) fn message(&self, sequence: u64) -> Identity {
-        Identity { sequence, ..self.who }
+        // Copied as a whole: stores of single words would stall who reads several of them at once.
+        let mut message = self.who;
+        message.sequence = sequence;
+        message
     }
 }
