@@ -447,6 +447,9 @@ impl Reference<'_> {
     }
 }
 
+/// The reports of a transaction, and how it ended.
+type Transaction = (Vec<Report>, TxnOutcome);
+
 /// One report of a journal, and how its transaction ended.
 struct Report {
     sequence: Sequence,
@@ -466,7 +469,7 @@ impl Reference<'_> {
         for journals in steps.split_inclusive(|step| matches!(step, Step::Ended(_))) {
             let whole = matches!(journals.last(), Some(Step::Ended(JournalEnd::Sealed | JournalEnd::Torn)));
             // By producer and partition, transactions with their outcomes; the last has not ended.
-            let mut txns: BTreeMap<(u16, i32), Vec<(Vec<Report>, TxnOutcome)>> = BTreeMap::new();
+            let mut txns: BTreeMap<(u16, i32), Vec<Transaction>> = BTreeMap::new();
             for step in journals {
                 let Step::Producer(producer, record) = step else { continue };
                 match *record {
