@@ -175,13 +175,19 @@ impl RowReader {
     }
 }
 
-/// The field for which a name is a slip: another case or separator, or two wrong letters in a longer word.
+/// The field for which a name is a slip: another case or separator, or a wrong letter or two in a long word. A
+/// longer name, such as `processed_at`, is one of its own.
 pub(super) fn slip(name: &str, kind: Kind) -> Option<Field> {
-    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(40).collect();
+    let lower: String = name.chars().flat_map(char::to_lowercase).take(40).collect();
+    let trimmed = lower.trim_matches(|c: char| !c.is_alphanumeric());
     kind.fields().iter().map(|(field, _)| *field).find(|field| {
         let known = field.name();
-        let slips = if known.len() >= 6 { 2 } else { usize::from(known.len() >= 5) };
-        strsim::damerau_levenshtein(&plain, known) <= slips
+        let slips = match known.len() {
+            0..5 => 0,
+            5..9 => 1,
+            _ => 2,
+        };
+        strsim::damerau_levenshtein(trimmed, known) <= slips
     })
 }
 
