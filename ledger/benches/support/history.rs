@@ -268,6 +268,7 @@ impl<'a, E: FnMut(Journal, &Record)> Teller<'a, E> {
         }
         self.expected.counts.offered = self.plan.per_stream * layout.streams() as u64;
         self.expected.anomalies.sort_unstable();
+        self.expected.strays.sort_unstable();
         self.expected
     }
 

@@ -20,14 +20,14 @@ pub(super) struct Who {
 
 impl Who {
     #[inline]
-    const fn of(identity: &Identity) -> Self {
+    pub const fn of(identity: &Identity) -> Self {
         let Identity { run, producer, incarnation, partition, sequence: _, attempt } = *identity;
         Self { run, producer, incarnation, partition, attempt }
     }
 
     /// Equality without a branch for each word: nearly all that are compared are equal.
     #[inline]
-    fn is(&self, other: &Self) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         let different = (self.run ^ other.run)
             | u64::from(self.producer ^ other.producer)
             | u64::from(self.incarnation ^ other.incarnation)

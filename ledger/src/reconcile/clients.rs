@@ -2,8 +2,9 @@
 
 use super::authors::StreamIndex;
 use super::marks::Mark;
-use super::planes::{PROCESSED, Place};
+use super::planes::{MARKED, PROCESSED, Place};
 use super::state::State;
+use super::stretch::{Acks, Stretch};
 use super::txn::TxnBook;
 use super::{Error, JournalEnd, Process, Reconciliation, StreamId, tally};
 use crate::category::Told;
@@ -20,6 +21,8 @@ pub struct ClientPass {
     members: Vec<Member>,
     /// Index of the member that was heard of last.
     member_last: usize,
+    /// Acknowledgements that are not taken in yet.
+    acks: Option<Acks>,
     /// Journals that ended at a known point.
     whole_journals: usize,
 }
@@ -45,7 +48,7 @@ impl ClientPass {
     pub(super) fn new(state: State) -> Self {
         let nobody = StreamId { producer: 0, partition: 0 };
         let told_last = (nobody, state.streams_of(nobody.producer, nobody.partition));
-        Self { state, told_last, books: Vec::new(), members: Vec::new(), member_last: 0, whole_journals: 0 }
+        Self { state, told_last, books: Vec::new(), members: Vec::new(), member_last: 0, acks: None, whole_journals: 0 }
     }
 
     /// Takes an entry of a producer's journal, in that journal's order.
@@ -53,6 +56,27 @@ impl ClientPass {
     /// # Errors
     /// [`Error::ToldOfUnoffered`], and [`Error::Misplaced`] for an entry that no producer writes.
     pub fn producer_record(&mut self, producer: u16, record: &Record) -> Result<(), Error> {
+        if let Record::Told {
+            partition,
+            sequence,
+            attempt: 0,
+            told: Told::Acked,
+            offset: Some(offset),
+            in_txn: false,
+            ..
+        } = *record
+        {
+            let id = StreamId { producer, partition };
+            if self.acks.as_mut().is_some_and(|acks| acks.extend(id, sequence, offset)) {
+                return Ok(());
+            }
+            self.settle_acks();
+            self.acks = self.begin_acks(id, sequence, offset);
+            if self.acks.is_some() {
+                return Ok(());
+            }
+        }
+        self.settle_acks();
         match *record {
             Record::Told { partition, sequence, attempt, told, offset, in_txn, .. } => {
                 let id = StreamId { producer, partition };
@@ -79,12 +103,41 @@ impl ClientPass {
         Ok(())
     }
 
-    /// A sequence of which a producer was told.
-    fn find(&mut self, id: StreamId, sequence: u64) -> Option<(StreamIndex, Place)> {
+    fn begin_acks(&mut self, id: StreamId, sequence: u64, offset: i64) -> Option<Acks> {
+        let stream = self.streams_of(id)[0]?;
+        let below = self.state.streams[stream as usize].planes.dense_below();
+        Acks::of(id, stream, below, sequence, offset)
+    }
+
+    fn settle_acks(&mut self) {
+        let Some(acks) = self.acks.take() else { return };
+        self.state.streams[acks.stream as usize].planes.tell_all(acks.sequence, acks.len, Told::Acked);
+        let mut n = 0;
+        while n < acks.len {
+            let (sequence, offset) = (acks.sequence + n, acks.offset + n.cast_signed());
+            n += match self.state.acked_there(&acks, sequence, offset) {
+                0 => {
+                    if let Some(place) = self.state.streams[acks.stream as usize].planes.place(sequence) {
+                        self.acked(acks.id.partition, offset, acks.stream, sequence, 0, place);
+                    }
+                    1
+                }
+                there => there,
+            };
+        }
+    }
+
+    /// The streams that a producer's reports may mean, the likelier first.
+    fn streams_of(&mut self, id: StreamId) -> [Option<StreamIndex>; 2] {
         if self.told_last.0 != id {
             self.told_last = (id, self.state.streams_of(id.producer, id.partition));
         }
-        let streams = self.told_last.1.into_iter().flatten();
+        self.told_last.1
+    }
+
+    /// A sequence of which a producer was told.
+    fn find(&mut self, id: StreamId, sequence: u64) -> Option<(StreamIndex, Place)> {
+        let streams = self.streams_of(id).into_iter().flatten();
         let place = |stream: StreamIndex| Some((stream, self.state.streams[stream as usize].planes.place(sequence)?));
         streams.into_iter().find_map(place)
     }
@@ -147,7 +200,21 @@ impl ClientPass {
                 }
             }
             Record::Processed { partition, offset, ref identity, .. } => {
-                self.processed(partition, offset, identity.as_ref());
+                let index = self.state.partition(partition);
+                let processing = &mut self.state.partitions[index].processing;
+                match identity {
+                    Some(identity) if self.state.apart => {
+                        if !processing.as_mut().is_some_and(|stretch| stretch.extend(offset, identity)) {
+                            let ended = processing.replace(Stretch::of(offset, identity));
+                            self.take_in(index, ended);
+                        }
+                    }
+                    _ => {
+                        let ended = processing.take();
+                        self.take_in(index, ended);
+                        self.processed(index, offset, identity.as_ref());
+                    }
+                }
             }
             Record::Committed { partition, offset, ok: true, at_ns } => {
                 // The latest, not the highest: a group that was set back commits lower offsets
@@ -173,9 +240,23 @@ impl ClientPass {
         &mut self.members[self.member_last]
     }
 
-    fn processed(&mut self, partition: i32, offset: i64, identity: Option<&Identity>) {
+    fn take_in(&mut self, index: usize, stretch: Option<Stretch>) {
+        let Some(stretch) = stretch else { return };
+        let mut n = 0;
+        while n < stretch.len {
+            let (offset, identity) = stretch.record(n);
+            n += match self.state.processed_there(index, offset, &identity, stretch.len - n) {
+                0 => {
+                    self.processed(index, offset, Some(&identity));
+                    1
+                }
+                there => there,
+            };
+        }
+    }
+
+    fn processed(&mut self, index: usize, offset: i64, identity: Option<&Identity>) {
         let state = &mut self.state;
-        let index = state.partition(partition);
         let cell = state.cell(index, offset, identity);
         let found = state.sequence_of(index, cell);
         let there = state.partitions[index].processed_at(offset);
@@ -220,6 +301,7 @@ impl ClientPass {
     }
 
     fn settle(&mut self, whole: bool) {
+        self.settle_acks();
         for (id, book) in std::mem::take(&mut self.books) {
             let State { streams, partitions, .. } = &mut self.state;
             let torn = book.journal_ended(whole, streams, partitions);
@@ -234,8 +316,45 @@ impl ClientPass {
     /// [`Error::Imbalance`].
     pub fn finish(mut self) -> Result<Reconciliation, Error> {
         self.settle(false);
+        for index in 0..self.state.partitions.len() {
+            let ended = self.state.partitions[index].processing.take();
+            self.take_in(index, ended);
+        }
         let journals_complete = self.whole_journals == self.state.journals;
         Ok(tally::reconcile(self.state, journals_complete)?)
+    }
+}
+
+impl State {
+    /// How many of acknowledgements, from a sequence on, lie in the log where they say, one after the other.
+    fn acked_there(&mut self, acks: &Acks, sequence: u64, offset: i64) -> u64 {
+        let index = self.partition(acks.id.partition);
+        let p = &mut self.partitions[index];
+        let Some(run) = p.acked_run(offset).filter(|run| run.sequence_at(offset) == sequence) else {
+            return 0;
+        };
+        let is_it = p.authors.get(run.author).is_some_and(|author| {
+            let mut claims = author.streams.iter().flatten();
+            author.who.attempt == 0 && claims.any(|claim| claim.stream == acks.stream)
+        });
+        if is_it { run.rest(offset).min(acks.len - (sequence - acks.sequence)) } else { 0 }
+    }
+
+    /// Takes in that visible records were processed that nothing is special about, and gives how many:
+    /// `len` at most, from an offset on, one after the other.
+    fn processed_there(&mut self, index: usize, offset: i64, identity: &Identity, len: u64) -> u64 {
+        let cell = self.cell(index, offset, Some(identity));
+        let Some(run) = self.partitions[index].processed_run(offset).filter(|run| run.at(offset) == Some(cell)) else {
+            return 0;
+        };
+        let Some(found) = self.sequence_of(index, cell) else {
+            return 0;
+        };
+        let planes = &mut self.streams[found.stream].planes;
+        let dense = planes.dense_below().saturating_sub(cell.sequence);
+        let len = planes.without(cell.sequence, len.min(run.rest(offset)).min(dense), &[PROCESSED, MARKED]);
+        planes.set_all(cell.sequence, len, PROCESSED);
+        len
     }
 }
 

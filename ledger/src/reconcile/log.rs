@@ -3,7 +3,9 @@
 use super::image::{CORRUPT, Cell, FENCE, Put};
 use super::marks::Mark;
 use super::partition::mark_cell;
+use super::planes::PRESENT;
 use super::state::State;
+use super::stretch::Stretch;
 use super::{ANY_PARTITION, ClientPass, Error, Facts, StrayKind, gone};
 use crate::record::{Content, Identity, Isolation, Place as ParkedIn, Record};
 
@@ -46,11 +48,36 @@ impl LogPass {
 
     fn audited(&mut self, partition: i32, offset: i64, attempt: u16, isolation: Isolation, content: &Content) {
         let index = self.state.partition(partition);
-        let p = &self.state.partitions[index];
+        let p = &mut self.state.partitions[index];
         if p.attempt != Some(attempt) {
             return;
         }
-        let two_passes = p.has_second_pass;
+        match content {
+            Content::Message(identity) if self.state.apart && !p.has_second_pass => {
+                if !p.auditing.as_mut().is_some_and(|stretch| stretch.extend(offset, identity)) {
+                    let ended = p.auditing.replace(Stretch::of(offset, identity));
+                    self.take_in(index, ended);
+                }
+            }
+            _ => {
+                let ended = p.auditing.take();
+                self.take_in(index, ended);
+                self.audited_one(index, offset, isolation, content);
+            }
+        }
+    }
+
+    fn take_in(&mut self, index: usize, stretch: Option<Stretch>) {
+        let Some(stretch) = stretch else { return };
+        if !self.state.copies(index, &stretch) {
+            for (offset, identity) in stretch.records() {
+                self.audited_one(index, offset, Isolation::ReadUncommitted, &Content::Message(identity));
+            }
+        }
+    }
+
+    fn audited_one(&mut self, index: usize, offset: i64, isolation: Isolation, content: &Content) {
+        let two_passes = self.state.partitions[index].has_second_pass;
         let second = two_passes && isolation == Isolation::ReadCommitted;
         let cell = match content {
             Content::Fence => mark_cell(FENCE, offset),
@@ -130,12 +157,44 @@ impl LogPass {
     /// Ends the pass.
     #[must_use]
     pub fn clients(mut self) -> ClientPass {
+        for index in 0..self.state.partitions.len() {
+            let ended = self.state.partitions[index].auditing.take();
+            self.take_in(index, ended);
+        }
         gone::resolve(&mut self.state);
         ClientPass::new(self.state)
     }
 }
 
 impl State {
+    /// Takes in copies that nothing is special about: the first ones of their sequences, in order, beyond
+    /// all that was read before, and where the group has been. False, and nothing is done, otherwise. Only
+    /// where partitions are `apart`.
+    fn copies(&mut self, index: usize, stretch: &Stretch) -> bool {
+        let (last_offset, last) = stretch.record(stretch.len - 1);
+        let (offset, first) = stretch.record(0);
+        let cell = self.cell(index, offset, Some(&first));
+        let Some(found) = self.sequence_of(index, cell) else {
+            return false;
+        };
+        let p = &mut self.partitions[index];
+        let stream = &mut self.streams[found.stream];
+        let highest = &mut p.authors.highest[found.highest];
+        let is_plain = found.attempt == 0
+            && stream.id.partition == p.partition
+            && p.position.is_none_or(|position| last_offset < position.offset)
+            && highest.is_none_or(|highest| highest < first.sequence)
+            && last.sequence < stream.planes.dense_below()
+            && stream.planes.without(first.sequence, stretch.len, &[PRESENT]) == stretch.len;
+        if !is_plain || !p.log.append(offset, cell, stretch.len) {
+            return false;
+        }
+        stream.planes.set_all(first.sequence, stretch.len, PRESENT);
+        *highest = Some(last.sequence);
+        p.counts.records_in_log += stretch.len;
+        true
+    }
+
     /// A copy of an offered sequence; hidden: by a transaction that is still open.
     pub(super) fn copy(&mut self, partition: usize, offset: i64, cell: Cell, found: super::state::Found, hidden: bool) {
         let p = &mut self.partitions[partition];

@@ -62,6 +62,7 @@ mod result;
 mod soup;
 mod state;
 mod stream;
+mod stretch;
 mod tally;
 #[cfg(test)]
 mod tests;

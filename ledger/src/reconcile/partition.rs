@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use super::authors::{Author, Authors, StreamIndex, Who};
 use super::elsewhere::Elsewhere;
-use super::image::{AuthorNumber, CORRUPT, Cell, Cursor, LogImage};
+use super::image::{AuthorNumber, CORRUPT, Cell, Cursor, LogImage, Run};
+use super::stretch::Stretch;
 use super::{Audit, Position, Tail};
 use crate::counts::Counts;
 use crate::record::Identity;
@@ -37,6 +38,9 @@ pub(super) struct PartitionState {
     pub counts: Counts,
     /// Time and offset of the last accepted commit.
     pub last_commit: Option<(u64, i64)>,
+    /// What the audit read last, and what a member processed last, as far as not taken in yet.
+    pub auditing: Option<Stretch>,
+    pub processing: Option<Stretch>,
     /// Where acks, processing and polling stand.
     acked: Cursor,
     processed: Cursor,
@@ -63,6 +67,8 @@ impl PartitionState {
             elsewhere: Elsewhere::default(),
             counts: Counts::default(),
             last_commit: None,
+            auditing: None,
+            processing: None,
             acked: Cursor::default(),
             processed: Cursor::default(),
             polled: Cursor::default(),
@@ -131,6 +137,11 @@ impl PartitionState {
         self.authors.get(cell.author)
     }
 
+    /// As `acked_at`, with the run that it lies in.
+    pub fn acked_run(&mut self, offset: i64) -> Option<Run> {
+        self.log.run_at(&mut self.acked, offset)
+    }
+
     /// What lies at an offset that an ack names.
     #[inline]
     pub fn acked_at(&mut self, offset: i64) -> Option<Cell> {
@@ -142,6 +153,12 @@ impl PartitionState {
     pub fn processed_at(&mut self, offset: i64) -> Option<Cell> {
         let image = if self.has_second_pass { &self.visible } else { &self.log };
         image.at(&mut self.processed, offset)
+    }
+
+    /// As `processed_at`, with the run that it lies in.
+    pub fn processed_run(&mut self, offset: i64) -> Option<Run> {
+        let image = if self.has_second_pass { &self.visible } else { &self.log };
+        image.run_at(&mut self.processed, offset)
     }
 
     /// Whether a record is in the log, but of an aborted transaction.

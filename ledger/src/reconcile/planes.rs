@@ -82,6 +82,54 @@ impl Planes {
         }
     }
 
+    /// All sequences below this were offered.
+    pub const fn dense_below(&self) -> u64 {
+        match self.members {
+            Members::Below(next) => next,
+            Members::These { .. } => 0,
+        }
+    }
+
+    /// As [`Self::tell`], for consecutive sequences below `dense_below`.
+    pub fn tell_all(&mut self, first: u64, len: u64, told: Told) {
+        let new = told as usize + 1;
+        for (index, mask) in words(first, len) {
+            let group = &mut self.groups[index];
+            if (group[0] | group[1] | group[2]) & mask == 0 {
+                for (digit, word) in group[..PRESENT].iter_mut().enumerate() {
+                    *word |= if new >> digit & 1 == 1 { mask } else { 0 };
+                }
+            } else {
+                let mut left = mask;
+                while left != 0 {
+                    let bit = left & left.wrapping_neg();
+                    self.tell(Place { group: index, bit }, told);
+                    left ^= bit;
+                }
+            }
+        }
+    }
+
+    /// How many of consecutive sequences below `dense_below`, from the first on, have none of some bits.
+    pub fn without(&self, first: u64, len: u64, planes: &[usize]) -> u64 {
+        let mut plain = 0;
+        for (index, mask) in words(first, len) {
+            let set = planes.iter().fold(0, |set, plane| set | self.groups[index][*plane]) & mask;
+            if set != 0 {
+                return plain + u64::from((mask & ((set & set.wrapping_neg()) - 1)).count_ones());
+            }
+            plain += u64::from(mask.count_ones());
+        }
+        plain
+    }
+
+    /// Sets a bit of consecutive sequences below `dense_below`.
+    pub fn set_all(&mut self, first: u64, len: u64, plane: usize) {
+        for (index, mask) in words(first, len) {
+            self.groups[index][plane] |= mask;
+        }
+    }
+
     #[inline]
     pub fn has(&self, place: Place, plane: usize) -> bool {
         self.groups[place.group][plane] & place.bit != 0
@@ -122,6 +170,16 @@ impl Planes {
             (number * 64, offered, group)
         })
     }
+}
+
+/// The groups of consecutive sequences, each with the bits that they have in it.
+fn words(first: u64, len: u64) -> impl Iterator<Item = (usize, u64)> {
+    let end = first + len;
+    (first / 64..end.div_ceil(64)).map(move |number| {
+        let from = first.saturating_sub(number * 64);
+        let beyond = (number * 64 + 64).saturating_sub(end);
+        (number as usize, u64::MAX << from & u64::MAX >> beyond)
+    })
 }
 
 #[inline]

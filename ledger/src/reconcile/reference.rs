@@ -608,7 +608,7 @@ impl Reference<'_> {
         visible.iter().filter(|(offset, content)| between(**offset) && **content != Content::Fence).count() as u64
     }
 
-    fn result(self, steps: &[Step]) -> Reconciliation {
+    fn result(mut self, steps: &[Step]) -> Reconciliation {
         let ends = |end| matches!(end, &Step::Ended(JournalEnd::Sealed | JournalEnd::Torn));
         let real = || self.touched.iter().copied().filter(|p| *p != ANY_PARTITION || self.named(*p));
         let partitions: Vec<_> = self
@@ -652,6 +652,7 @@ impl Reference<'_> {
             anomalies.extend(open);
         }
         anomalies.sort_unstable();
+        self.strays.sort_unstable();
         Reconciliation {
             counts,
             partitions,

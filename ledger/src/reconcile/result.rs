@@ -118,7 +118,7 @@ pub struct Reconciliation {
     pub anomalies: Vec<Anomaly>,
     /// How many are not listed. The counts hold them.
     pub anomalies_omitted: u64,
-    /// In the order of the audit; at most [`LISTED_MAX`].
+    /// Sorted by partition, then offset; at most [`LISTED_MAX`].
     pub strays: Vec<Stray>,
     /// How many are not listed. The counts hold them.
     pub strays_omitted: u64,

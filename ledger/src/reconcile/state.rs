@@ -26,6 +26,9 @@ pub(super) struct State {
     far: HashMap<i32, usize>,
     pub strays: Strays,
     pub journals: usize,
+    /// No stream has copies in several partitions, so that each partition's records count by themselves,
+    /// whatever happens in others in between.
+    pub apart: bool,
 }
 
 impl State {
@@ -44,6 +47,7 @@ impl State {
             far: HashMap::new(),
             strays: Strays::default(),
             journals: facts.journals,
+            apart: facts.streams.iter().all(|stream| stream.id.partition != ANY_PARTITION),
         };
         for p in &facts.partitions {
             if state.find_partition(p.partition).is_some() {

@@ -26,7 +26,7 @@ const FLAGS: [(Mark, Flag); 7] = [
 ];
 
 pub(super) fn reconcile(state: State, journals_complete: bool) -> Result<Reconciliation, Imbalance> {
-    let State { mut partitions, mut streams, strays, .. } = state;
+    let State { mut partitions, mut streams, mut strays, .. } = state;
     let mut findings = Findings::default();
     for stream in &mut streams {
         let evidence = Evidence::of(stream.id, &partitions);
@@ -57,6 +57,7 @@ pub(super) fn reconcile(state: State, journals_complete: bool) -> Result<Reconci
     counts.check()?;
     let Findings { listed: mut anomalies, omitted: anomalies_omitted, .. } = findings;
     anomalies.sort_unstable();
+    strays.listed.sort_unstable();
     Ok(Reconciliation {
         counts,
         partitions: results,

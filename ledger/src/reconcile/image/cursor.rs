@@ -1,7 +1,7 @@
 //! A place in a log image, from which later offsets are found quickly.
 
 use super::code::Coder;
-use super::{Cell, LogImage, Run};
+use super::{LogImage, Run};
 
 /// A place among the coded runs of one image. It stays good while runs are added.
 #[derive(Debug, Default)]
@@ -19,10 +19,10 @@ pub(in crate::reconcile) struct Cursor {
 }
 
 impl Cursor {
-    /// What lies at an offset, if the cursor stands there.
+    /// The run in which an offset lies, if the cursor stands there.
     #[inline]
-    pub(super) fn here(&self, offset: i64) -> Option<Cell> {
-        self.run.as_ref().and_then(|run| run.at(offset))
+    pub(super) fn here(&self, offset: i64) -> Option<Run> {
+        self.run.filter(|run| run.holds(offset))
     }
 
     /// Goes to the first coded run that ends at or after an offset, if there is one.

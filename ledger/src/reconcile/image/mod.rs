@@ -63,9 +63,20 @@ impl Run {
     }
 
     #[inline]
-    fn at(&self, offset: i64) -> Option<Cell> {
-        let in_run = self.first <= offset && offset <= self.last;
-        in_run.then(|| Cell { author: self.author, sequence: self.sequence_at(offset) })
+    const fn holds(&self, offset: i64) -> bool {
+        self.first <= offset && offset <= self.last
+    }
+
+    /// What lies at an offset of it.
+    #[inline]
+    pub fn at(&self, offset: i64) -> Option<Cell> {
+        self.holds(offset).then(|| Cell { author: self.author, sequence: self.sequence_at(offset) })
+    }
+
+    /// Records from an offset of it to its end.
+    #[inline]
+    pub const fn rest(&self, offset: i64) -> u64 {
+        self.last.wrapping_sub(offset).cast_unsigned() + 1
     }
 
     /// The sequence at an offset within the run.
@@ -161,6 +172,25 @@ impl LogImage {
         self.put_late(offset, cell)
     }
 
+    /// Puts `len` consecutive records of one author; false, and nothing is done, unless they lie beyond
+    /// all that is there.
+    pub fn append(&mut self, offset: i64, cell: Cell, len: u64) -> bool {
+        let new = Run { last: offset + (len - 1).cast_signed(), ..Run::of(offset, cell) };
+        let Some(run) = &mut self.run else {
+            self.run = Some(new);
+            return true;
+        };
+        if run.extend(offset, cell) {
+            run.last = new.last;
+        } else if offset > run.last {
+            let ended = std::mem::replace(run, new);
+            self.code(&ended);
+        } else {
+            return false;
+        }
+        true
+    }
+
     fn put_late(&mut self, offset: i64, cell: Cell) -> Put {
         let mut cursor = std::mem::take(&mut self.cursor);
         let there = self.at(&mut cursor, offset);
@@ -193,21 +223,27 @@ impl LogImage {
     /// What lies at an offset. The cursor makes that quick where offsets ascend.
     #[inline]
     pub fn at(&self, cursor: &mut Cursor, offset: i64) -> Option<Cell> {
-        if let Some(cell) = cursor.here(offset) {
-            return Some(cell);
+        self.run_at(cursor, offset)?.at(offset)
+    }
+
+    /// The run in which an offset lies.
+    #[inline]
+    pub fn run_at(&self, cursor: &mut Cursor, offset: i64) -> Option<Run> {
+        if let Some(run) = cursor.here(offset) {
+            return Some(run);
         }
-        if let Some(run) = &self.run
+        if let Some(run) = self.run
             && offset >= run.first
         {
             // What came late lies before it.
-            return run.at(offset);
+            return run.holds(offset).then_some(run);
         }
         if cursor.seek(self, offset)
-            && let Some(cell) = cursor.here(offset)
+            && let Some(run) = cursor.here(offset)
         {
-            return Some(cell);
+            return Some(run);
         }
-        self.late.range(..=offset).next_back().and_then(|(_, run)| run.at(offset))
+        self.late.range(..=offset).next_back().map(|(_, run)| *run).filter(|run| run.holds(offset))
     }
 
     /// Data records (not fences) strictly between two offsets.
