@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 600
 
 LOSSPROOF = target/release/lossproof
 
-.PHONY: help setup tools build demo check test bench fuzz nightly clean
+.PHONY: help setup tools build demo check test mutants bench fuzz nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ check: tools ## formatting and lints, without Docker
 test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
 	cargo test --workspace
+
+mutants: tools ## change the reconciliation in some 800 ways: a test must fail each time (hours)
+	@cargo mutants --version > /dev/null 2>&1 || cargo install cargo-mutants --locked
+	PROPTEST_CASES=64 cargo mutants --package lossproof-ledger
 
 bench: tools ## what accounting costs per message, reconciliation at scale, and how long a cluster takes to come and go
 	cargo bench -p lossproof-ledger --bench journal --bench reconcile
