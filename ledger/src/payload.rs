@@ -99,7 +99,23 @@ fn checksum(payload: &[u8]) -> u32 {
     crc.finalize()
 }
 
-/// SplitMix64 from a seed that mixes every word of the identity.
+const BLOCK_BYTES: usize = 4096;
+
+/// Random words, the same in every build.
+const BLOCK: [u64; BLOCK_BYTES / 8] = {
+    let mut block = [0; BLOCK_BYTES / 8];
+    let mut state = 0;
+    let mut at = 0;
+    while at < block.len() {
+        state = next(state);
+        block[at] = mix(state);
+        at += 1;
+    }
+    block
+};
+
+/// The block, again and again, each time under another word, which SplitMix64 makes from a seed that mixes
+/// every word of the identity. What is random stays so under any word, and no two are alike.
 fn fill(filling: &mut [u8], identity: &Identity) {
     let who = (u64::from(identity.producer) << 48)
         | (u64::from(identity.incarnation) << 32)
@@ -108,17 +124,26 @@ fn fill(filling: &mut [u8], identity: &Identity) {
     state = mix(state ^ who);
     state = mix(state ^ identity.sequence);
     state = mix(state ^ u64::from(identity.attempt));
-    let mut chunks = filling.chunks_exact_mut(8);
-    for chunk in &mut chunks {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        chunk.copy_from_slice(&mix(state).to_le_bytes());
+    for part in filling.chunks_mut(BLOCK_BYTES) {
+        state = next(state);
+        let word = mix(state);
+        let mut chunks = part.chunks_exact_mut(8);
+        let mut random = BLOCK.iter();
+        for (chunk, random) in chunks.by_ref().zip(random.by_ref()) {
+            chunk.copy_from_slice(&(random ^ word).to_le_bytes());
+        }
+        let rest = chunks.into_remainder();
+        let last = (random.next().unwrap_or(&0) ^ word).to_le_bytes();
+        rest.copy_from_slice(&last[..rest.len()]);
     }
-    let rest = chunks.into_remainder();
-    let last = mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15)).to_le_bytes();
-    rest.copy_from_slice(&last[..rest.len()]);
 }
 
-fn mix(mut z: u64) -> u64 {
+/// The next state of SplitMix64.
+const fn next(state: u64) -> u64 {
+    state.wrapping_add(0x9e37_79b9_7f4a_7c15)
+}
+
+const fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::event::Progress;
@@ -35,7 +35,40 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a poll waits: commits and the parent's commands are looked at in between.
 const POLL_MAX: Duration = Duration::from_millis(50);
 
+/// Records that may share a reading of the clock while they come without a wait: a few microseconds.
+const SHARED_READING: u32 = 16;
+
 type Member = BaseConsumer<Context>;
+
+/// CLOCK_BOOTTIME, which takes a good part of the time that a record takes.
+#[derive(Default)]
+struct Clock {
+    read_ns: u64,
+    uses_left: u32,
+}
+
+impl Clock {
+    fn now_ns(&mut self) -> u64 {
+        *self = Self { read_ns: boottime_ns(), uses_left: SHARED_READING };
+        self.read_ns
+    }
+
+    /// Of a moment ago, if nothing was waited for since.
+    fn recent_ns(&mut self) -> u64 {
+        match self.uses_left {
+            0 => self.now_ns(),
+            _ => {
+                self.uses_left -= 1;
+                self.read_ns
+            }
+        }
+    }
+
+    /// Something took time.
+    fn forget(&mut self) {
+        self.uses_left = 0;
+    }
+}
 
 /// What rdkafka's callbacks and the poll loop share. All run on the thread that polls; the mutex is
 /// there because rdkafka's contexts are shared.
@@ -52,8 +85,13 @@ struct Notes {
     journal: JournalWriter,
     /// By partition, the next offset to read as processing goes, where it is not committed yet.
     uncommitted: BTreeMap<i32, i64>,
-    committed_at: Instant,
-    /// Why the journal could not be written.
+    /// CLOCK_BOOTTIME.
+    committed_ns: u64,
+    polled: u64,
+    processed: u64,
+    /// The journal could not be written: nothing is, and nothing is committed, any more.
+    halted: bool,
+    /// Why, until that is told.
     broken: Option<JournalError>,
     /// Errors that were made notices already.
     noticed: BTreeSet<String>,
@@ -103,7 +141,10 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
         notes: Mutex::new(Notes {
             journal,
             uncommitted: BTreeMap::new(),
-            committed_at: Instant::now(),
+            committed_ns: boottime_ns(),
+            polled: 0,
+            processed: 0,
+            halted: false,
             broken: None,
             noticed: BTreeSet::new(),
         }),
@@ -122,25 +163,33 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
 fn poll_until_end(member: &Member, control: &Control) -> Result<(), ChildError> {
     let context = member.context();
     member.subscribe(&[&context.topic])?;
+    let mut clock = Clock::default();
     while !control.is_ending() {
-        if let Some(polled) = member.poll(POLL_MAX) {
-            context.take(polled)?;
+        // What waits is taken without looking at the clock, as a wait would.
+        let (polled, at_ns) = match member.poll(Duration::ZERO) {
+            Some(polled) => (Some(polled), clock.recent_ns()),
+            None => (member.poll(POLL_MAX), clock.now_ns()),
+        };
+        match polled {
+            Some(polled) => context.take(polled, at_ns)?,
+            None => context.check()?,
         }
-        context.commit_if_due(member, COMMIT_INTERVAL);
-        context.check()?;
+        if context.commit_if_due(member, at_ns, COMMIT_INTERVAL) {
+            clock.forget();
+        }
     }
-    Ok(())
+    context.check()
 }
 
 /// Commits by the behaviour, and leaves the group. What librdkafka still hands out while it closes is
 /// processed like anything else: rdkafka's own drop would throw it away.
 fn leave(member: &Member) -> Result<(), ChildError> {
     let context = member.context();
-    context.commit_if_due(member, Duration::ZERO);
+    context.commit_if_due(member, boottime_ns(), Duration::ZERO);
     member.close_queue()?;
     while !member.closed() {
         if let Some(polled) = member.poll(POLL_MAX) {
-            context.take(polled)?;
+            context.take(polled, boottime_ns())?;
         }
         context.check()?;
     }
@@ -155,12 +204,9 @@ fn seal(context: Arc<Context>) -> Result<(), ChildError> {
 
 impl Context {
     /// A record or an error, as polled.
-    fn take(&self, polled: KafkaResult<BorrowedMessage<'_>>) -> Result<(), ChildError> {
+    fn take(&self, polled: KafkaResult<BorrowedMessage<'_>>, at_ns: u64) -> Result<(), ChildError> {
         match polled {
-            Ok(message) => {
-                self.process(&message);
-                Ok(())
-            }
+            Ok(message) => self.process(&message, at_ns),
             Err(KafkaError::MessageConsumptionFatal(code)) => Err(ChildError::ConsumerFatal(code.to_string())),
             Err(error) => {
                 self.transient(&error);
@@ -169,26 +215,35 @@ impl Context {
         }
     }
 
-    fn process(&self, message: &BorrowedMessage<'_>) {
+    fn process(&self, message: &BorrowedMessage<'_>, at_ns: u64) -> Result<(), ChildError> {
         let (partition, offset) = (message.partition(), message.offset());
-        let mut notes = lock(&self.notes);
-        if is_fence(message) {
-            notes.write(&Record::FenceSeen { partition, offset, at_ns: boottime_ns() });
-            notes.uncommitted.insert(partition, offset + 1);
-            lock(&self.shown.fences).insert(partition);
-            self.notices.changed();
-            return;
-        }
-        notes.write(&Record::Polled { partition, offset, at_ns: boottime_ns() });
-        self.shown.polled.fetch_add(1, Ordering::Release);
+        let mut guard = lock(&self.notes);
+        let notes = &mut *guard;
         let identity = match payload::decode(message.payload().unwrap_or_default(), self.run) {
             Decoded::Ours(identity) => Some(identity),
             Decoded::OtherRun | Decoded::Corrupt | Decoded::Foreign => None,
         };
-        notes.write(&Record::Processed { partition, offset, identity, at_ns: boottime_ns() });
-        // Not before: what is committed must have been processed.
-        notes.uncommitted.insert(partition, offset + 1);
-        self.shown.processed.fetch_add(1, Ordering::Release);
+        // A fence is nobody's message.
+        if identity.is_none() && is_fence(message) {
+            notes.write(&Record::FenceSeen { partition, offset, at_ns });
+            lock(&self.shown.fences).insert(partition);
+            self.notices.changed();
+        } else {
+            notes.write(&Record::Polled { partition, offset, at_ns });
+            notes.polled += 1;
+            self.shown.polled.store(notes.polled, Ordering::Release);
+            notes.write(&Record::Processed { partition, offset, identity, at_ns });
+            notes.processed += 1;
+            self.shown.processed.store(notes.processed, Ordering::Release);
+        }
+        if self.commit == Commit::AfterSync {
+            // Not before: what is committed must have been processed.
+            notes.uncommitted.insert(partition, offset + 1);
+        }
+        match notes.broken.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        }
     }
 
     /// Brokers come and go; librdkafka goes on by itself. A person hears of each such error once.
@@ -211,17 +266,21 @@ impl Context {
         }
     }
 
-    /// Commits what was processed, if that is this client's part and the last time is `interval` ago.
-    fn commit_if_due(&self, member: &Member, interval: Duration) {
-        let due = {
+    /// Commits what was processed, if that is this client's part and the last time is `interval` ago. True
+    /// if it did.
+    fn commit_if_due(&self, member: &Member, now_ns: u64, interval: Duration) -> bool {
+        if self.commit != Commit::AfterSync {
+            return false;
+        }
+        let is_due = {
             let notes = lock(&self.notes);
-            self.commit == Commit::AfterSync
-                && !notes.uncommitted.is_empty()
-                && notes.committed_at.elapsed() >= interval
+            let since = Duration::from_nanos(now_ns.saturating_sub(notes.committed_ns));
+            !notes.uncommitted.is_empty() && since >= interval
         };
-        if due {
+        if is_due {
             self.commit(member, |_| true);
         }
+        is_due
     }
 
     /// Commits synchronously what was processed of the partitions chosen. The journal is not held
@@ -229,7 +288,7 @@ impl Context {
     fn commit(&self, member: &Member, chosen: impl Fn(i32) -> bool) {
         let mut offsets = TopicPartitionList::new();
         let notes = lock(&self.notes);
-        let uncommitted = notes.uncommitted.iter().filter(|_| notes.broken.is_none());
+        let uncommitted = notes.uncommitted.iter().filter(|_| !notes.halted);
         for (partition, next) in uncommitted {
             if chosen(*partition) {
                 // Refused only for offsets below 0, which no record has.
@@ -245,7 +304,7 @@ impl Context {
             tracing::warn!("{error}");
         }
         let mut notes = lock(&self.notes);
-        notes.committed_at = Instant::now();
+        notes.committed_ns = boottime_ns();
         notes.write_commit(&result, &offsets, |notes, partition, next| {
             // Something newer may have been processed since.
             if notes.uncommitted.get(&partition) == Some(&next) {
@@ -266,9 +325,10 @@ impl Context {
 impl Notes {
     /// After a failure nothing is written or committed any more: the process is about to end.
     fn write(&mut self, record: &Record) {
-        if self.broken.is_none()
+        if !self.halted
             && let Err(error) = self.journal.append(record)
         {
+            self.halted = true;
             self.broken = Some(error);
         }
     }

@@ -149,7 +149,7 @@ impl Book {
         let success = matches!(told, Told::Acked | Told::Unconfirmed);
         let count = if success { &self.counts.acked } else { &self.counts.errors };
         count.fetch_add(1, Ordering::Release);
-        if success && !self.ready.swap(true, Ordering::Relaxed) {
+        if success && !self.ready.load(Ordering::Relaxed) && !self.ready.swap(true, Ordering::Relaxed) {
             self.counts.streams_ready.fetch_add(1, Ordering::Release);
         }
     }

@@ -119,15 +119,19 @@ impl StreamThread {
             return Left::Trouble(trouble);
         }
         let mut sends = 0;
+        let mut now_ns = boottime_ns();
         while !self.control.is_ending() {
-            let now_ns = boottime_ns();
+            let due_ns = self.stream.intended_ns(*next);
+            // What is overdue stays so: the clock is read only where it may make a difference.
+            if due_ns > now_ns || self.transacting.is_some() {
+                now_ns = boottime_ns();
+            }
             if let Some(transacting) = &mut self.transacting
                 && transacting.is_due(now_ns)
                 && let Err(trouble) = transacting.commit(&session, &self.control)
             {
                 return Left::Trouble(trouble);
             }
-            let due_ns = self.stream.intended_ns(*next);
             if due_ns > now_ns && !*in_hand {
                 sends = 0;
                 let wait = Duration::from_nanos(due_ns - now_ns);
