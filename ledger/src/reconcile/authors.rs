@@ -25,17 +25,6 @@ impl Who {
         Self { run, producer, incarnation, partition, attempt }
     }
 
-    /// Equality without a branch for each word: nearly all that are compared are equal.
-    #[inline]
-    fn is(&self, other: &Self) -> bool {
-        let different = (self.run ^ other.run)
-            | u64::from(self.producer ^ other.producer)
-            | u64::from(self.incarnation ^ other.incarnation)
-            | u64::from((self.partition ^ other.partition).cast_unsigned())
-            | u64::from(self.attempt ^ other.attempt);
-        different == 0
-    }
-
     /// Mixes what mostly differs.
     #[inline]
     const fn recent_place(&self) -> usize {
@@ -95,9 +84,14 @@ impl Authors {
     ) -> AuthorNumber {
         let who = Who::of(identity);
         let recent = self.recent[who.recent_place()];
-        if self.get(recent).is_some_and(|author| author.who.is(&who)) {
+        if self.get(recent).is_some_and(|author| author.who == who) {
             return recent;
         }
+        self.look_up(who, streams)
+    }
+
+    #[cold]
+    fn look_up(&mut self, who: Who, streams: impl FnOnce(&Who) -> [Option<StreamIndex>; 2]) -> AuthorNumber {
         let number = match self.numbers.get(&who) {
             Some(number) => *number,
             None => self.add(who, streams(&who)),

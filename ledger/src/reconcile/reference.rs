@@ -447,7 +447,10 @@ impl Reference<'_> {
     }
 }
 
-/// One report of a journal, and how its transaction ended.
+/// Reports, and how their transaction ended.
+type Txn = (Vec<Report>, TxnOutcome);
+
+/// One report of a journal.
 struct Report {
     sequence: Sequence,
     attempt: u16,
@@ -466,7 +469,7 @@ impl Reference<'_> {
         for journals in steps.split_inclusive(|step| matches!(step, Step::Ended(_))) {
             let whole = matches!(journals.last(), Some(Step::Ended(JournalEnd::Sealed | JournalEnd::Torn)));
             // By producer and partition, transactions with their outcomes; the last has not ended.
-            let mut txns: BTreeMap<(u16, i32), Vec<(Vec<Report>, TxnOutcome)>> = BTreeMap::new();
+            let mut txns: BTreeMap<(u16, i32), Vec<Txn>> = BTreeMap::new();
             for step in journals {
                 let Step::Producer(producer, record) = step else { continue };
                 match *record {
