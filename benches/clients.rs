@@ -7,7 +7,7 @@
 //! the brokers. Rounds are short, and who goes first takes turns; the median of their ratios counts.
 //! Beside the speed stands the processor time that a client's process took for a message, which a busy
 //! host disturbs less.
-#![allow(clippy::print_stdout, clippy::unwrap_used, missing_docs)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::result_large_err, missing_docs)]
 
 use std::path::Path;
 use std::process::Stdio;

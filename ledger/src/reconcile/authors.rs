@@ -95,9 +95,14 @@ impl Authors {
     ) -> AuthorNumber {
         let who = Who::of(identity);
         let recent = self.recent[who.recent_place()];
-        if self.get(recent).is_some_and(|author| author.who.is(&who)) {
+        if self.get(recent).is_some_and(|author| author.who == who) {
             return recent;
         }
+        self.look_up(who, streams)
+    }
+
+    #[cold]
+    fn look_up(&mut self, who: Who, streams: impl FnOnce(&Who) -> [Option<StreamIndex>; 2]) -> AuthorNumber {
         let number = match self.numbers.get(&who) {
             Some(number) => *number,
             None => self.add(who, streams(&who)),

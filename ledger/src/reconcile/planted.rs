@@ -462,8 +462,11 @@ impl Played {
                 && entry.identity.is_some_and(|i| i.sequence % keys == message.identity.sequence % keys)
         };
         let visible = |offset: &usize| !self.plan.transactional || *offset < self.open_from;
-        let latest =
-            self.in_log().filter(|(offset, entry)| visible(offset) && of_key(entry)).map(|(offset, _)| offset).last();
+        let latest = self
+            .in_log()
+            .filter(|(offset, entry)| visible(offset) && of_key(entry))
+            .map(|(offset, _)| offset)
+            .next_back();
         let Some(latest) = latest else { return false };
         match message.fate {
             Fate::Truncated => false,

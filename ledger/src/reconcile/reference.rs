@@ -447,10 +447,10 @@ impl Reference<'_> {
     }
 }
 
-/// The reports of a transaction, and how it ended.
-type Transaction = (Vec<Report>, TxnOutcome);
+/// Reports, and how their transaction ended.
+type Txn = (Vec<Report>, TxnOutcome);
 
-/// One report of a journal, and how its transaction ended.
+/// One report of a journal.
 struct Report {
     sequence: Sequence,
     attempt: u16,
@@ -469,7 +469,7 @@ impl Reference<'_> {
         for journals in steps.split_inclusive(|step| matches!(step, Step::Ended(_))) {
             let whole = matches!(journals.last(), Some(Step::Ended(JournalEnd::Sealed | JournalEnd::Torn)));
             // By producer and partition, transactions with their outcomes; the last has not ended.
-            let mut txns: BTreeMap<(u16, i32), Vec<Transaction>> = BTreeMap::new();
+            let mut txns: BTreeMap<(u16, i32), Vec<Txn>> = BTreeMap::new();
             for step in journals {
                 let Step::Producer(producer, record) = step else { continue };
                 match *record {

@@ -73,10 +73,12 @@ impl State {
     /// The partition's index; one that the facts do not name was never audited.
     #[inline]
     pub fn partition(&mut self, partition: i32) -> usize {
-        match self.find_partition(partition) {
-            Some(index) => index,
-            None => self.add_partition(PartitionState::new(partition, false, None, None)),
-        }
+        self.find_partition(partition).unwrap_or_else(|| self.add_unnamed_partition(partition))
+    }
+
+    #[cold]
+    fn add_unnamed_partition(&mut self, partition: i32) -> usize {
+        self.add_partition(PartitionState::new(partition, false, None, None))
     }
 
     #[inline]
@@ -87,6 +89,7 @@ impl State {
         }
     }
 
+    #[cold]
     fn add_partition(&mut self, new: PartitionState) -> usize {
         let index = self.partitions.len();
         match usize::try_from(new.partition) {

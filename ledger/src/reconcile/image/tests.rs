@@ -122,7 +122,7 @@ fn stretch() -> impl Strategy<Value = Stretch> {
         1 => prop_oneof![0..50_u64, select(vec![u64::MAX, u64::MAX - 3, 1 << 40])].prop_map(Some)
     ];
     let author = prop_oneof![8 => 2..6_u32, 2 => 2..40_u32, 1 => select(vec![FENCE, CORRUPT, u32::MAX - 1])];
-    let length = prop_oneof![6 => 1..4_u64, 2 => 4..20_u64, 1 => 100..300_u64];
+    let length = prop_oneof![6 => 1..4_u64, 2 => 4..20_u64, 1 => 20..60_u64];
     (gap, author, sequence, length).prop_map(|(gap, author, sequence, length)| Stretch {
         gap,
         author,
@@ -137,9 +137,9 @@ proptest! {
     #[test]
     fn an_image_is_a_map(
         start in select(vec![i64::MIN, -7, 0, 0, 0, i64::MAX - 10]),
-        stretches in vec(stretch(), 0..3_000),
+        stretches in vec(stretch(), 0..2_000),
         late in vec((any::<prop::sample::Index>(), -2_i64..3, 2..5_u32, 0..9_u64), 0..40),
-        order in vec(any::<prop::sample::Index>(), 40),
+        order in vec(any::<prop::sample::Index>(), 30),
     ) {
         let mut map: BTreeMap<i64, Cell> = BTreeMap::new();
         let mut image = LogImage::default();
@@ -191,9 +191,8 @@ proptest! {
             let offset = offsets[index.index(offsets.len())];
             for offset in [offset, offset.saturating_add(1), offset.saturating_sub(1)] {
                 prop_assert_eq!(image.at(&mut cursor, offset), map.get(&offset).copied());
-                let data = map.iter().filter(|(at, cell)| {
-                    low < **at && **at < offset && cell.author != FENCE
-                });
+                let from = low.saturating_add(1);
+                let data = map.range(from..offset.max(from)).filter(|(_, cell)| cell.author != FENCE);
                 prop_assert_eq!(image.data_between(&mut counting, low, offset), data.count() as u64);
             }
             low = offset;
