@@ -63,6 +63,8 @@ mod soup;
 mod state;
 mod stream;
 mod stretch;
+#[cfg(test)]
+mod stretches;
 mod tally;
 #[cfg(test)]
 mod tests;

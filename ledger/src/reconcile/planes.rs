@@ -110,7 +110,8 @@ impl Planes {
         }
     }
 
-    /// How many of consecutive sequences below `dense_below`, from the first on, have none of some bits.
+    /// How many of consecutive sequences (one at least) below `dense_below`, from the first on, have none
+    /// of some bits.
     pub fn without(&self, first: u64, len: u64, planes: &[usize]) -> u64 {
         let mut plain = 0;
         for (index, mask) in words(first, len) {
@@ -123,8 +124,11 @@ impl Planes {
         plain
     }
 
-    /// Sets a bit of consecutive sequences below `dense_below`.
+    /// Sets a bit of consecutive sequences below `dense_below`, if any.
     pub fn set_all(&mut self, first: u64, len: u64, plane: usize) {
+        if len == 0 {
+            return;
+        }
         for (index, mask) in words(first, len) {
             self.groups[index][plane] |= mask;
         }
@@ -172,7 +176,7 @@ impl Planes {
     }
 }
 
-/// The groups of consecutive sequences, each with the bits that they have in it.
+/// The groups of consecutive sequences, one at least, each with the bits that they have in it.
 fn words(first: u64, len: u64) -> impl Iterator<Item = (usize, u64)> {
     let end = first + len;
     (first / 64..end.div_ceil(64)).map(move |number| {

@@ -9,11 +9,11 @@ fn these(sequences: impl IntoIterator<Item = u64>) -> Offered {
 #[test]
 fn sparse_sequences_are_accounted_for_one_by_one() {
     let mut history = history(0);
-    history.facts.streams[0].offered = these([3, 4, 1_000_000, u64::MAX - 1, u64::MAX]);
+    history.facts.streams[0].offered = these([3, 4, 1_000_001, u64::MAX - 1, u64::MAX]);
     let reconciliation = history
-        .log([message(0, 3), message(1, 1_000_000), message(2, 5), message(3, u64::MAX)])
+        .log([message(0, 3), message(1, 1_000_001), message(2, 5), message(3, u64::MAX)])
         .told([told(3, Acked, 0), told(4, Acked, None), told(u64::MAX - 1, Failed, None), told(u64::MAX, Acked, 3)])
-        .group([processed(0, 3), processed(1, 1_000_000)])
+        .group([processed(0, 3), processed(1, 1_000_001)])
         .reconcile();
     let counts = reconciliation.counts;
     assert_eq!((counts.offered, counts.delivered, counts.phantom), (5, 2, 1));
