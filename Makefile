@@ -5,7 +5,7 @@ export KAFKA_IMAGE
 
 LOSSPROOF = target/release/lossproof
 
-.PHONY: help setup tools build demo check test bench nightly clean
+.PHONY: help setup tools build demo check test mutants bench nightly clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ check: tools ## formatting and lints, without Docker
 test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
 	cargo test --workspace
+
+mutants: tools ## change the reconciliation in some 800 ways: a test must fail each time (hours)
+	@cargo mutants --version > /dev/null 2>&1 || cargo install cargo-mutants --locked
+	PROPTEST_CASES=64 cargo mutants --package lossproof-ledger
 
 bench: tools ## what the accounting costs per message, and what a cluster takes to come and go
 	@$(MAKE) --no-print-directory setup

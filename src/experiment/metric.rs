@@ -65,6 +65,7 @@ pub const METRICS: &[Metric] = &[
     count("in_log", "distinct messages in the log"),
     count("records_in_log", "records in the log"),
     count("duplicate_records", "records that repeat another"),
+    count("aborted_records", "records of aborted transactions"),
     time("unavailable", "the longest time that a stream went without an acknowledgement"),
     time("resumed_within", "the time from healing until acknowledgements and processing go on"),
 ];

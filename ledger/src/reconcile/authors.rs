@@ -6,7 +6,7 @@ use super::image::{AuthorNumber, FIRST_AUTHOR};
 use crate::record::Identity;
 
 /// Index of a stream in the state.
-pub(super) type StreamIndex = usize;
+pub(super) type StreamIndex = u32;
 
 /// An identity without its sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,12 +19,14 @@ pub(super) struct Who {
 }
 
 impl Who {
+    #[inline]
     const fn of(identity: &Identity) -> Self {
         let Identity { run, producer, incarnation, partition, sequence: _, attempt } = *identity;
         Self { run, producer, incarnation, partition, attempt }
     }
 
     /// Mixes what mostly differs.
+    #[inline]
     const fn recent_place(&self) -> usize {
         (self.producer ^ self.incarnation << 2 ^ self.attempt << 4) as usize % RECENT
     }
@@ -34,9 +36,16 @@ impl Who {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Author {
     pub who: Who,
-    /// The streams that its sequences may belong to, the likelier first. Each with the place of its
-    /// process's [`Authors::highest`] sequence.
-    pub streams: [Option<(StreamIndex, usize)>; 2],
+    /// The streams that its sequences may belong to, the likelier first.
+    pub streams: [Option<Claim>; 2],
+}
+
+/// A stream that an author's sequences may belong to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim {
+    pub stream: StreamIndex,
+    /// Index into [`Authors::highest`].
+    pub highest: u32,
 }
 
 const RECENT: usize = 64;
@@ -50,7 +59,7 @@ pub(super) struct Authors {
     recent: [AuthorNumber; RECENT],
     /// The highest sequence in the log so far, by stream and incarnation of its producer.
     pub highest: Vec<Option<u64>>,
-    highest_of: HashMap<(StreamIndex, u16), usize>,
+    highest_of: HashMap<(StreamIndex, u16), u32>,
 }
 
 impl Default for Authors {
@@ -67,6 +76,7 @@ impl Default for Authors {
 
 impl Authors {
     /// The author's number. For a new one, `streams` tells what its sequences may belong to.
+    #[inline]
     pub fn number(
         &mut self,
         identity: &Identity,
@@ -77,6 +87,11 @@ impl Authors {
         if self.get(recent).is_some_and(|author| author.who == who) {
             return recent;
         }
+        self.look_up(who, streams)
+    }
+
+    #[cold]
+    fn look_up(&mut self, who: Who, streams: impl FnOnce(&Who) -> [Option<StreamIndex>; 2]) -> AuthorNumber {
         let number = match self.numbers.get(&who) {
             Some(number) => *number,
             None => self.add(who, streams(&who)),
@@ -90,9 +105,9 @@ impl Authors {
             let stream = stream?;
             let highest = *self.highest_of.entry((stream, who.incarnation)).or_insert_with(|| {
                 self.highest.push(None);
-                self.highest.len() - 1
+                self.highest.len() as u32 - 1
             });
-            Some((stream, highest))
+            Some(Claim { stream, highest })
         });
         let number = FIRST_AUTHOR + self.known.len() as AuthorNumber;
         self.known.push(Author { who, streams });
@@ -101,6 +116,7 @@ impl Authors {
     }
 
     /// The author of that number; none for a fence or a damaged record.
+    #[inline]
     pub fn get(&self, number: AuthorNumber) -> Option<&Author> {
         self.known.get(number.checked_sub(FIRST_AUTHOR)? as usize)
     }

@@ -62,7 +62,7 @@ impl ClientPass {
                 if in_txn {
                     self.book(id).told(stream, sequence, attempt, told);
                 } else {
-                    self.state.streams[stream].planes.tell(place, told);
+                    self.state.streams[stream as usize].planes.tell(place, told);
                 }
                 if let (Told::Acked, Some(offset)) = (told, offset) {
                     self.acked(partition, offset, stream, sequence, attempt, place);
@@ -85,7 +85,7 @@ impl ClientPass {
             self.told_last = (id, self.state.streams_of(id.producer, id.partition));
         }
         let streams = self.told_last.1.into_iter().flatten();
-        let place = |stream: StreamIndex| Some((stream, self.state.streams[stream].planes.place(sequence)?));
+        let place = |stream: StreamIndex| Some((stream, self.state.streams[stream as usize].planes.place(sequence)?));
         streams.into_iter().find_map(place)
     }
 
@@ -111,7 +111,7 @@ impl ClientPass {
         let is_it = there.is_some_and(|cell| {
             cell.sequence == sequence
                 && p.author(cell).is_some_and(|author| {
-                    author.who.attempt == attempt && author.streams.iter().flatten().any(|(of, _)| *of == stream)
+                    author.who.attempt == attempt && author.streams.iter().flatten().any(|claim| claim.stream == stream)
                 })
         });
         if is_it {
@@ -119,13 +119,13 @@ impl ClientPass {
         }
         if there.is_some() {
             p.counts.offset_conflicts += 1;
-            self.state.streams[stream].mark(Mark::Conflict, sequence, place);
+            self.state.streams[stream as usize].mark(Mark::Conflict, sequence, place);
         }
         // Compaction did not remove what was acknowledged beyond every record of its key, or at an
         // offset that it left alone.
         let p = &self.state.partitions[index];
         if p.is_compacted() && (there.is_some() || !p.may_have_compacted_at(sequence, offset)) {
-            self.state.streams[stream].mark(Mark::NotCompacted, sequence, place);
+            self.state.streams[stream as usize].mark(Mark::NotCompacted, sequence, place);
         }
     }
 

@@ -33,7 +33,7 @@ impl<'a> Evidence<'a> {
             evidence.read &= p.is_read();
             evidence.covered &= p.start_is_covered();
             // Elsewhere each copy was marked.
-            evidence.all_ahead = !any && p.position.is_none() && !p.has_second_pass();
+            evidence.all_ahead = !any && p.position.is_none() && !p.has_second_pass;
             if p.is_compacted() {
                 evidence.compacted.push(p);
             }

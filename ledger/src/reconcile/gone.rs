@@ -8,7 +8,7 @@ use super::state::State;
 
 pub(super) fn resolve(state: &mut State) {
     for partition in 0..state.partitions.len() {
-        if state.partitions[partition].has_second_pass() {
+        if state.partitions[partition].has_second_pass {
             resolve_hidden(state, partition);
         }
         resolve_compacted(state, partition);
@@ -54,7 +54,7 @@ fn resolve_compacted(state: &mut State, partition: usize) {
     }
     let log = std::mem::take(&mut p.log);
     let visible = std::mem::take(&mut p.visible);
-    let image = if p.has_second_pass() { &visible } else { &log };
+    let image = if p.has_second_pass { &visible } else { &log };
     for run in image.runs() {
         for offset in run.first..=run.last {
             let cell = Cell { author: run.author, sequence: run.sequence_at(offset) };

@@ -46,16 +46,18 @@ impl LogPass {
 
     fn audited(&mut self, partition: i32, offset: i64, attempt: u16, isolation: Isolation, content: &Content) {
         let index = self.state.partition(partition);
-        let Some(audit) = self.state.partitions[index].audit.filter(|audit| audit.attempt == attempt) else {
+        let p = &self.state.partitions[index];
+        if p.attempt != Some(attempt) {
             return;
-        };
+        }
+        let two_passes = p.has_second_pass;
+        let second = two_passes && isolation == Isolation::ReadCommitted;
         let cell = match content {
             Content::Fence => mark_cell(FENCE, offset),
             Content::Corrupt => mark_cell(CORRUPT, offset),
             Content::Message(identity) => self.state.cell(index, offset, Some(identity)),
         };
         let p = &mut self.state.partitions[index];
-        let second = audit.committed.is_some() && isolation == Isolation::ReadCommitted;
         let put = p.log.put(offset, cell);
         match put {
             // Read twice. Another content says that the log changed under the audit, so that it
@@ -74,7 +76,7 @@ impl LogPass {
                 let kind = if cell.author == CORRUPT { StrayKind::Corrupt } else { StrayKind::Phantom };
                 self.state.stray(index, offset, kind);
             }
-            Some(found) if audit.committed.is_none() && put == Put::New => {
+            Some(found) if !two_passes && put == Put::New => {
                 self.state.copy(index, offset, cell, found, false);
             }
             _ => {}
@@ -119,8 +121,8 @@ impl LogPass {
             return;
         }
         for stream in state.streams_of(identity.producer, identity.partition).into_iter().flatten() {
-            if let Some(place) = state.streams[stream].planes.place(identity.sequence) {
-                return state.streams[stream].mark(mark, identity.sequence, place);
+            if let Some(place) = state.streams[stream as usize].planes.place(identity.sequence) {
+                return state.streams[stream as usize].mark(mark, identity.sequence, place);
             }
         }
     }
@@ -154,7 +156,7 @@ impl State {
         let ahead = match p.position {
             Some(position) => offset >= position.offset,
             // Where all is ahead, that need not be noted one by one: see `tally`.
-            None => hidden || p.has_second_pass() || stream.id.partition == ANY_PARTITION,
+            None => hidden || p.has_second_pass || stream.id.partition == ANY_PARTITION,
         };
         if hidden {
             stream.mark(Mark::Hidden, sequence, found.place);
@@ -166,9 +168,13 @@ impl State {
         let home = if stream.id.partition == p.partition { partition } else { self.partition(ANY_PARTITION) };
         let counts = &mut self.partitions[home].counts;
         counts.records_in_log += 1;
-        counts.duplicate_records += u64::from(copy.again);
-        counts.duplicates += u64::from(copy.duplicate);
-        counts.reordered += u64::from(reordered);
+        if copy.again {
+            counts.duplicate_records += 1;
+            counts.duplicates += u64::from(copy.duplicate);
+        }
+        if reordered {
+            counts.reordered += 1;
+        }
     }
 
     fn stray(&mut self, partition: usize, offset: i64, kind: StrayKind) {

@@ -55,7 +55,11 @@ mod planes;
 #[cfg(test)]
 mod planted;
 mod ranges;
+#[cfg(test)]
+mod reference;
 mod result;
+#[cfg(test)]
+mod soup;
 mod state;
 mod stream;
 mod tally;

@@ -15,6 +15,10 @@ pub(super) struct PartitionState {
     /// The facts name it.
     pub named: bool,
     pub audit: Option<Audit>,
+    /// The attempt of its audit that counts.
+    pub attempt: Option<u16>,
+    /// The audit had a pass of its own for what is visible under read_committed.
+    pub has_second_pass: bool,
     pub position: Option<Position>,
     pub authors: Authors,
     /// All that the audit read.
@@ -46,6 +50,8 @@ impl PartitionState {
             partition,
             named,
             audit,
+            attempt: audit.map(|audit| audit.attempt),
+            has_second_pass: audit.is_some_and(|audit| audit.committed.is_some()),
             position,
             authors: Authors::default(),
             log: LogImage::default(),
@@ -83,11 +89,6 @@ impl PartitionState {
         self.is_read() && self.start_is_covered() && second_pass
     }
 
-    /// Whether the audit had a pass of its own for what is visible under read_committed.
-    pub fn has_second_pass(&self) -> bool {
-        self.audit.is_some_and(|audit| audit.committed.is_some())
-    }
-
     /// Whether the topic is compacted.
     pub fn is_compacted(&self) -> bool {
         self.key(0).is_some()
@@ -112,6 +113,7 @@ impl PartitionState {
     }
 
     /// What a payload is; none stands for one that is damaged or not ours.
+    #[inline]
     pub fn cell(
         &mut self,
         offset: i64,
@@ -124,18 +126,21 @@ impl PartitionState {
         }
     }
 
+    #[inline]
     pub fn author(&self, cell: Cell) -> Option<&Author> {
         self.authors.get(cell.author)
     }
 
     /// What lies at an offset that an ack names.
+    #[inline]
     pub fn acked_at(&mut self, offset: i64) -> Option<Cell> {
         self.log.at(&mut self.acked, offset)
     }
 
     /// The visible record at an offset that a member processed.
+    #[inline]
     pub fn processed_at(&mut self, offset: i64) -> Option<Cell> {
-        let image = if self.has_second_pass() { &self.visible } else { &self.log };
+        let image = if self.has_second_pass { &self.visible } else { &self.log };
         image.at(&mut self.processed, offset)
     }
 
@@ -157,8 +162,9 @@ impl PartitionState {
     }
 
     /// Visible data records strictly between two offsets.
+    #[inline]
     pub fn visible_between(&mut self, low: i64, high: i64) -> u64 {
-        let image = if self.has_second_pass() { &self.visible } else { &self.log };
+        let image = if self.has_second_pass { &self.visible } else { &self.log };
         // No broker gives a record a negative offset.
         image.data_between(&mut self.polled, low.max(-1), high)
     }
@@ -176,6 +182,7 @@ pub(super) enum Hidden {
 }
 
 /// A fence or a damaged record: neighbours make a run.
+#[inline]
 pub(super) const fn mark_cell(author: AuthorNumber, offset: i64) -> Cell {
     Cell { author, sequence: offset.cast_unsigned() }
 }

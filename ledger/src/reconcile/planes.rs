@@ -64,10 +64,11 @@ impl Planes {
     }
 
     /// Where a sequence's bits lie; none if it was not offered.
+    #[inline]
     pub fn place(&mut self, sequence: u64) -> Option<Place> {
         let bit = 1 << (sequence % 64);
         match &mut self.members {
-            Members::Below(next) => (sequence < *next).then(|| Place { group: (sequence / 64) as usize, bit }),
+            Members::Below(next) => (sequence < *next).then_some(Place { group: (sequence / 64) as usize, bit }),
             Members::These { groups, last } => {
                 let number = sequence / 64;
                 if groups.get(*last).is_none_or(|known| known.0 != number) {
@@ -81,11 +82,13 @@ impl Planes {
         }
     }
 
+    #[inline]
     pub fn has(&self, place: Place, plane: usize) -> bool {
         self.groups[place.group][plane] & place.bit != 0
     }
 
     /// Sets a bit; whether it was set before.
+    #[inline]
     pub fn set(&mut self, place: Place, plane: usize) -> bool {
         let word = &mut self.groups[place.group][plane];
         let before = *word & place.bit != 0;
@@ -94,6 +97,7 @@ impl Planes {
     }
 
     /// Keeps the best that was told.
+    #[inline]
     pub fn tell(&mut self, place: Place, told: Told) {
         let group = &mut self.groups[place.group];
         let new = told as usize + 1;
@@ -120,6 +124,7 @@ impl Planes {
     }
 }
 
+#[inline]
 fn digits(group: &Group, bit: u64) -> usize {
     let digit = |word: u64| usize::from(word & bit != 0);
     digit(group[0]) | digit(group[1]) << 1 | digit(group[2]) << 2

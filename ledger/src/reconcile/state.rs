@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::authors::{StreamIndex, Who};
+use super::authors::{Claim, StreamIndex, Who};
 use super::image::Cell;
 use super::partition::PartitionState;
 use super::planes::Place;
@@ -54,7 +54,7 @@ impl State {
         }
         for stream in &facts.streams {
             let id = stream.id;
-            if state.by_id.insert(id, state.streams.len()).is_some() {
+            if state.by_id.insert(id, state.streams.len() as StreamIndex).is_some() {
                 let what = format!("producer {} in partition {}", id.producer, id.partition);
                 return Err(Error::NamedTwice { what });
             }
@@ -67,13 +67,17 @@ impl State {
     }
 
     /// The partition's index; one that the facts do not name was never audited.
+    #[inline]
     pub fn partition(&mut self, partition: i32) -> usize {
-        match self.find_partition(partition) {
-            Some(index) => index,
-            None => self.add_partition(PartitionState::new(partition, false, None, None)),
-        }
+        self.find_partition(partition).unwrap_or_else(|| self.add_unnamed_partition(partition))
     }
 
+    #[cold]
+    fn add_unnamed_partition(&mut self, partition: i32) -> usize {
+        self.add_partition(PartitionState::new(partition, false, None, None))
+    }
+
+    #[inline]
     fn find_partition(&self, partition: i32) -> Option<usize> {
         match usize::try_from(partition) {
             Ok(near) if near < NEAR_PARTITIONS => self.near.get(near).copied().filter(|index| *index != NOWHERE),
@@ -81,6 +85,7 @@ impl State {
         }
     }
 
+    #[cold]
     fn add_partition(&mut self, new: PartitionState) -> usize {
         let index = self.partitions.len();
         match usize::try_from(new.partition) {
@@ -101,10 +106,11 @@ impl State {
     /// The streams of a producer whose messages may be found in a partition, the likelier first.
     pub fn streams_of(&self, producer: u16, partition: i32) -> [Option<StreamIndex>; 2] {
         let by_id = |partition| self.by_id.get(&StreamId { producer, partition }).copied();
-        [by_id(partition).filter(|_| partition != ANY_PARTITION), by_id(ANY_PARTITION)]
+        in_order(by_id(partition).filter(|_| partition != ANY_PARTITION), by_id(ANY_PARTITION))
     }
 
     /// What an identity means at an offset of a partition.
+    #[inline]
     pub fn cell(&mut self, partition: usize, offset: i64, identity: Option<&crate::record::Identity>) -> Cell {
         let Self { run, by_id, partitions, .. } = self;
         let p = &mut partitions[partition];
@@ -112,26 +118,31 @@ impl State {
         p.cell(offset, identity, |who| streams_of_author(*run, by_id, who, found))
     }
 
-    /// The sequence of a cell: its stream, its place there, and the index of the highest sequence of
-    /// its producer's process. None if it was never offered in that partition.
+    /// The sequence of a cell; none if it was never offered in that partition.
+    #[inline]
     pub fn sequence_of(&mut self, partition: usize, cell: Cell) -> Option<Found> {
-        let author = *self.partitions[partition].author(cell)?;
-        author.streams.into_iter().flatten().find_map(|(stream, highest)| {
-            let place = self.streams[stream].planes.place(cell.sequence)?;
-            Some(Found { stream, place, highest, attempt: author.who.attempt })
-        })
+        let author = self.partitions[partition].author(cell)?;
+        let attempt = author.who.attempt;
+        for claim in author.streams {
+            let Claim { stream, highest } = claim?;
+            if let Some(place) = self.streams[stream as usize].planes.place(cell.sequence) {
+                return Some(Found { stream: stream as usize, place, highest: highest as usize, attempt });
+            }
+        }
+        None
     }
 
     /// Sequences offered in a stream, 0 if there is no such stream.
     pub fn offered(&self, stream: StreamId) -> u64 {
-        self.by_id.get(&stream).map_or(0, |index| self.streams[*index].offered)
+        self.by_id.get(&stream).map_or(0, |index| self.streams[*index as usize].offered)
     }
 }
 
 /// An offered sequence, as a record's payload names it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Found {
-    pub stream: StreamIndex,
+    /// Index of the stream.
+    pub stream: usize,
     pub place: Place,
     /// Index into [`super::authors::Authors::highest`].
     pub highest: usize,
@@ -149,5 +160,10 @@ fn streams_of_author(
     }
     let stream = |partition| by_id.get(&StreamId { producer: who.producer, partition }).copied();
     let here = stream(found).filter(|_| who.partition == found && found != ANY_PARTITION);
-    [here, stream(ANY_PARTITION)]
+    in_order(here, stream(ANY_PARTITION))
+}
+
+/// Without a gap.
+fn in_order(likelier: Option<StreamIndex>, other: Option<StreamIndex>) -> [Option<StreamIndex>; 2] {
+    if likelier.is_some() { [likelier, other] } else { [other, None] }
 }

@@ -42,11 +42,13 @@ impl StreamState {
         self.marks[mark as usize].insert(sequence);
     }
 
+    #[inline]
     pub fn is_marked(&self, mark: Mark, sequence: u64, place: Place) -> bool {
         self.planes.has(place, MARKED) && self.marks[mark as usize].contains(sequence)
     }
 
     /// Takes in that a copy lies in the log.
+    #[inline]
     pub fn copy(&mut self, sequence: u64, place: Place, attempt: u16) -> Copy {
         let again = self.planes.set(place, PRESENT);
         if !again && attempt == 0 {

@@ -1,5 +1,6 @@
 //! Reports within transactions, which count once their transaction's end is known.
 
+use super::ANY_PARTITION;
 use super::authors::StreamIndex;
 use super::evidence::Evidence;
 use super::marks::Mark;
@@ -58,7 +59,7 @@ impl TxnBook {
         // Only what was acknowledged is surely part of it.
         let (mut visible, mut absent) = (false, false);
         for reports in self.open.iter().filter(|reports| reports.told == Told::Acked) {
-            let stream = &mut streams[reports.stream];
+            let stream = &mut streams[reports.stream as usize];
             let evidence = Evidence::of(stream.id, partitions);
             for sequence in reports.first..=reports.last {
                 if let Some(place) = stream.planes.place(sequence) {
@@ -99,7 +100,7 @@ impl TxnBook {
 }
 
 fn each(reports: Reports, streams: &mut [StreamState], mut act: impl FnMut(&mut StreamState, u64, Place)) {
-    let stream = &mut streams[reports.stream];
+    let stream = &mut streams[reports.stream as usize];
     for sequence in reports.first..=reports.last {
         if let Some(place) = stream.planes.place(sequence) {
             act(stream, sequence, place);
@@ -117,7 +118,8 @@ const fn settled(told: Told, outcome: TxnOutcome) -> Told {
     }
 }
 
-/// Whether an attempt of a sequence is certainly visible, and whether it is certainly absent.
+/// Whether an attempt of a sequence is certainly visible, and whether it is certainly absent. Where
+/// it may have been compacted, or may lie in any partition, the latter is not asked.
 fn sight(stream: &StreamState, evidence: &Evidence, sequence: u64, place: Place, attempt: u16) -> (bool, bool) {
     let is = |mark| stream.is_marked(mark, sequence, place);
     if is(Mark::Hidden) {
@@ -125,6 +127,7 @@ fn sight(stream: &StreamState, evidence: &Evidence, sequence: u64, place: Place,
     } else if stream.has_attempt(sequence, place, attempt) {
         (true, false)
     } else {
-        (false, evidence.in_log(sequence, false, is) == InLog::Absent)
+        let known = evidence.compacted.is_empty() && stream.id.partition != ANY_PARTITION;
+        (false, known && evidence.in_log(sequence, false, is) == InLog::Absent)
     }
 }

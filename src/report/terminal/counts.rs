@@ -73,6 +73,7 @@ const IN_LOG: &[Row] = &[
     always("records", |c| c.records_in_log, Tone::Plain),
     always("distinct messages", |c| c.in_log, Tone::Plain),
     row("further copies of a message", |c| c.duplicate_records, Tone::Notable),
+    row("of aborted transactions, besides", |c| c.aborted_records, Tone::Notable),
 ];
 
 /// Whether a section's numbers of a profile can be relied on.

@@ -20,6 +20,7 @@ pub(in crate::reconcile) struct Cursor {
 
 impl Cursor {
     /// What lies at an offset, if the cursor stands there.
+    #[inline]
     pub(super) fn here(&self, offset: i64) -> Option<Cell> {
         self.run.as_ref().and_then(|run| run.at(offset))
     }
@@ -29,13 +30,15 @@ impl Cursor {
         if self.passed.is_some_and(|passed| offset <= passed) {
             self.enter(image, block_of(image, offset));
         }
-        loop {
-            if self.run.is_some_and(|run| offset <= run.last) {
-                return true;
-            }
+        if self.run.is_none_or(|run| run.last < offset) {
             let next = self.block + 1;
             if next < image.blocks() && image.block(next).0 <= offset {
                 self.enter(image, block_of(image, offset));
+            }
+        }
+        loop {
+            if self.run.is_some_and(|run| offset <= run.last) {
+                return true;
             }
             if self.next(image).is_none() {
                 return false;

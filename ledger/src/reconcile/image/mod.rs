@@ -45,26 +45,31 @@ pub(super) struct Run {
 }
 
 impl Run {
+    #[inline]
     const fn of(offset: i64, cell: Cell) -> Self {
         Self { first: offset, last: offset, author: cell.author, sequence: cell.sequence }
     }
 
     /// Offsets after the first.
+    #[inline]
     const fn more(&self) -> u64 {
         self.last.wrapping_sub(self.first).cast_unsigned()
     }
 
     /// The sequence that would come after the last.
+    #[inline]
     const fn next_sequence(&self) -> u64 {
         self.sequence.wrapping_add(self.more()).wrapping_add(1)
     }
 
+    #[inline]
     fn at(&self, offset: i64) -> Option<Cell> {
         let in_run = self.first <= offset && offset <= self.last;
         in_run.then(|| Cell { author: self.author, sequence: self.sequence_at(offset) })
     }
 
     /// The sequence at an offset within the run.
+    #[inline]
     pub const fn sequence_at(&self, offset: i64) -> u64 {
         self.sequence.wrapping_add(offset.wrapping_sub(self.first).cast_unsigned())
     }
@@ -85,6 +90,7 @@ impl Run {
     }
 
     /// Takes the next record in, if it continues the run.
+    #[inline]
     const fn extend(&mut self, offset: i64, cell: Cell) -> bool {
         let next = offset > self.last
             && offset.wrapping_sub(self.last) == 1
@@ -138,6 +144,7 @@ pub(super) struct LogImage {
 
 impl LogImage {
     /// Puts a record at an offset, unless there is one.
+    #[inline]
     pub fn put(&mut self, offset: i64, cell: Cell) -> Put {
         let Some(run) = &mut self.run else {
             self.run = Some(Run::of(offset, cell));
@@ -184,6 +191,7 @@ impl LogImage {
     }
 
     /// What lies at an offset. The cursor makes that quick where offsets ascend.
+    #[inline]
     pub fn at(&self, cursor: &mut Cursor, offset: i64) -> Option<Cell> {
         if let Some(cell) = cursor.here(offset) {
             return Some(cell);
@@ -203,6 +211,7 @@ impl LogImage {
     }
 
     /// Data records (not fences) strictly between two offsets.
+    #[inline]
     pub fn data_between(&self, cursor: &mut Cursor, low: i64, high: i64) -> u64 {
         // Nearly every record is polled right after the one before it.
         if high <= low.saturating_add(1) {
