@@ -295,15 +295,15 @@ fn config(bootstrap: &str, options: &[(&str, &str)]) -> ClientConfig {
 fn bare_producer(bootstrap: &str, topic: &str, payload_bytes: usize) -> (u64, Duration) {
     let producer: BaseProducer = config(bootstrap, &PRODUCER).create().unwrap();
     let payload = vec![0x5a; payload_bytes];
-    let send = || producer.send(BaseRecord::<(), [u8]>::to(topic).partition(0).payload(&payload));
-    send().unwrap();
+    let record = || BaseRecord::<(), [u8]>::to(topic).partition(0).payload(&payload);
+    producer.send(record()).unwrap();
     while producer.in_flight_count() > 0 {
         producer.poll(Duration::from_millis(1));
     }
     let started = Instant::now();
     let mut sent = 0u64;
     while started.elapsed() < RUN_FOR {
-        match send() {
+        match producer.send(record()) {
             Ok(()) => sent += 1,
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                 producer.poll(Duration::from_millis(10));

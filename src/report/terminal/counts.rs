@@ -72,8 +72,8 @@ const FLAGS: &[Row] = &[
 const IN_LOG: &[Row] = &[
     always("records", |c| c.records_in_log, Tone::Plain),
     always("distinct messages", |c| c.in_log, Tone::Plain),
-    row("records of aborted transactions", |c| c.aborted_records, Tone::Plain),
     row("further copies of a message", |c| c.duplicate_records, Tone::Notable),
+    row("of aborted transactions, besides", |c| c.aborted_records, Tone::Notable),
 ];
 
 /// One side by side with others.
