@@ -156,7 +156,7 @@ impl State {
         let ahead = match p.position {
             Some(position) => offset >= position.offset,
             // Where all is ahead, that need not be noted one by one: see `tally`.
-            None => hidden || p.has_second_pass || stream.id.partition == ANY_PARTITION,
+            None => p.has_second_pass || stream.id.partition == ANY_PARTITION,
         };
         if hidden {
             stream.mark(Mark::Hidden, sequence, found.place);
