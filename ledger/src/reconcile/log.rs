@@ -122,19 +122,19 @@ impl LogPass {
         else {
             return;
         };
-        let below_start = offset < audit.log_start;
-        if identity.is_none() || !below_start && tail.keys.is_none() {
-            return;
-        }
         let cell = self.state.cell(index, offset, identity);
         let Some(found) = self.state.sequence_of(index, cell) else {
             return;
         };
         let p = &mut self.state.partitions[index];
-        if below_start {
+        if offset < audit.log_start {
             self.state.streams[found.stream].mark(Mark::Expired, cell.sequence, found.place);
-        } else if p.tailed.put(offset, cell) == Put::Other {
-            p.tailed_again.push((offset, cell));
+        } else if tail.keys.is_some() {
+            // Without compaction, what is gone from there was truncated, whoever saw it.
+            match p.tailed.put(offset, cell) {
+                Put::New | Put::Same => {}
+                Put::Other => p.tailed_again.push((offset, cell)),
+            }
         }
     }
 
@@ -215,7 +215,7 @@ impl State {
         let ahead = match p.position {
             Some(position) => offset >= position.offset,
             // Where all is ahead, that need not be noted one by one: see `tally`.
-            None => hidden || p.has_second_pass || stream.id.partition == ANY_PARTITION,
+            None => p.has_second_pass || stream.id.partition == ANY_PARTITION,
         };
         if hidden {
             stream.mark(Mark::Hidden, sequence, found.place);

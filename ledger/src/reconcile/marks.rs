@@ -59,7 +59,6 @@ pub(super) struct Marks {
 impl Marks {
     pub fn insert(&mut self, sequence: u64) {
         match &mut self.last {
-            Some((_, last)) if *last == sequence => {}
             Some((_, last)) if last.checked_add(1) == Some(sequence) => *last = sequence,
             _ => {
                 self.settle();
@@ -97,14 +96,35 @@ pub(super) struct MarksReader<'a> {
 }
 
 impl MarksReader<'_> {
-    /// Which of the 64 sequences from `base` on are in the set. Bases must ascend.
+    /// Which of the 64 sequences from `base` on are in the set. Bases must ascend, and none may be
+    /// left out of whose sequences one is in the set.
     pub fn word(&mut self, base: u64) -> u64 {
         let mut word = 0;
-        while let Some(sequence) = self.sequences.next_if(|sequence| *sequence < base || sequence - base < 64) {
-            if sequence >= base {
-                word |= 1 << (sequence - base);
-            }
+        while let Some(sequence) = self.sequences.next_if(|sequence| sequence - base < 64) {
+            word |= 1 << (sequence - base);
         }
         word
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consecutive_sequences_are_put_in_together() {
+        let mut marks = Marks::default();
+        for sequence in 10..20 {
+            marks.insert(sequence);
+        }
+        assert_eq!((marks.set.len(), marks.last), (0, Some((10, 19))));
+        marks.insert(19);
+        assert_eq!((marks.set.len(), marks.last), (10, Some((19, 19))));
+        assert!(marks.remove(19) && !marks.remove(19));
+        marks.insert(70);
+        let sets = [9, 10, 18, 19, 70].map(|sequence| marks.contains(sequence));
+        assert_eq!(sets, [false, true, true, false, true]);
+        let mut reader = marks.reader();
+        assert_eq!([0, 64, 128].map(|base| reader.word(base)), [0b1_1111_1111 << 10, 1 << 6, 0]);
     }
 }

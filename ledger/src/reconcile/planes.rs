@@ -38,7 +38,7 @@ enum Members {
     /// For each group, in ascending order, its number (sequence / 64) and which of it was offered.
     These {
         groups: Vec<(u64, u64)>,
-        /// The group found last: the next sequence mostly lies there or in the next.
+        /// The group found last: the next sequence mostly lies there.
         last: usize,
     },
 }
@@ -72,10 +72,7 @@ impl Planes {
             Members::These { groups, last } => {
                 let number = sequence / 64;
                 if groups.get(*last).is_none_or(|known| known.0 != number) {
-                    *last += 1;
-                    if groups.get(*last).is_none_or(|known| known.0 != number) {
-                        *last = groups.binary_search_by_key(&number, |known| known.0).ok()?;
-                    }
+                    *last = groups.binary_search_by_key(&number, |known| known.0).ok()?;
                 }
                 (groups[*last].1 & bit != 0).then_some(Place { group: *last, bit })
             }
@@ -155,7 +152,11 @@ impl Planes {
         let new = told as usize + 1;
         if new > digits(group, place.bit) {
             for (digit, word) in group[..PRESENT].iter_mut().enumerate() {
-                *word = *word & !place.bit | if new >> digit & 1 == 1 { place.bit } else { 0 };
+                if new >> digit & 1 == 1 {
+                    *word |= place.bit;
+                } else {
+                    *word &= !place.bit;
+                }
             }
         }
     }
@@ -189,7 +190,7 @@ fn words(first: u64, len: u64) -> impl Iterator<Item = (usize, u64)> {
 #[inline]
 fn digits(group: &Group, bit: u64) -> usize {
     let digit = |word: u64| usize::from(word & bit != 0);
-    digit(group[0]) | digit(group[1]) << 1 | digit(group[2]) << 2
+    digit(group[0]) + 2 * digit(group[1]) + 4 * digit(group[2])
 }
 
 /// The best that was told of the sequence of one bit.

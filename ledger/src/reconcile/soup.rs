@@ -14,7 +14,7 @@ use crate::record::{Content, Identity, Isolation, Place, Record, TxnOutcome};
 const RUN: u64 = 5;
 
 fn partition() -> impl Strategy<Value = i32> {
-    prop_oneof![12 => Just(0), 6 => Just(1), 2 => Just(ANY_PARTITION), 1 => select(vec![2, 5000, i32::MIN, i32::MAX])]
+    prop_oneof![12 => Just(0), 6 => Just(1), 2 => Just(ANY_PARTITION), 1 => select(vec![2, 1023, 1024, i32::MIN, i32::MAX])]
 }
 
 fn producer() -> impl Strategy<Value = u16> {
@@ -166,7 +166,7 @@ fn facts() -> impl Strategy<Value = Facts> {
         partition_facts(0),
         option::weighted(0.8, partition_facts(1)),
         option::weighted(0.1, partition_facts(ANY_PARTITION)),
-        option::weighted(0.1, partition_facts(5000)),
+        option::weighted(0.1, partition_facts(1024)),
     );
     (streams, partitions, 0..4_usize).prop_map(|(streams, partitions, journals)| Facts {
         run: RUN,

@@ -14,7 +14,6 @@ use super::{ANY_PARTITION, Error, Facts, StreamId};
 const SEQUENCES_MAX: u64 = 1 << 34;
 /// Partition numbers below this are looked up by index.
 const NEAR_PARTITIONS: usize = 1024;
-const NOWHERE: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -22,7 +21,7 @@ pub(super) struct State {
     pub streams: Vec<StreamState>,
     by_id: HashMap<StreamId, StreamIndex>,
     pub partitions: Vec<PartitionState>,
-    near: Vec<usize>,
+    near: Vec<Option<usize>>,
     far: HashMap<i32, usize>,
     pub strays: Strays,
     pub journals: usize,
@@ -43,7 +42,7 @@ impl State {
             streams: Vec::with_capacity(facts.streams.len()),
             by_id: HashMap::new(),
             partitions: Vec::with_capacity(facts.partitions.len()),
-            near: Vec::new(),
+            near: vec![None; NEAR_PARTITIONS],
             far: HashMap::new(),
             strays: Strays::default(),
             journals: facts.journals,
@@ -83,23 +82,18 @@ impl State {
 
     #[inline]
     fn find_partition(&self, partition: i32) -> Option<usize> {
-        match usize::try_from(partition) {
-            Ok(near) if near < NEAR_PARTITIONS => self.near.get(near).copied().filter(|index| *index != NOWHERE),
-            _ => self.far.get(&partition).copied(),
+        match usize::try_from(partition).ok().and_then(|near| self.near.get(near)) {
+            Some(near) => *near,
+            None => self.far.get(&partition).copied(),
         }
     }
 
     #[cold]
     fn add_partition(&mut self, new: PartitionState) -> usize {
         let index = self.partitions.len();
-        match usize::try_from(new.partition) {
-            Ok(near) if near < NEAR_PARTITIONS => {
-                if self.near.len() <= near {
-                    self.near.resize(near + 1, NOWHERE);
-                }
-                self.near[near] = index;
-            }
-            _ => {
+        match usize::try_from(new.partition).ok().and_then(|near| self.near.get_mut(near)) {
+            Some(near) => *near = Some(index),
+            None => {
                 self.far.insert(new.partition, index);
             }
         }

@@ -131,3 +131,30 @@ fn sight(stream: &StreamState, evidence: &Evidence, sequence: u64, place: Place,
         (false, known && evidence.in_log(sequence, false, is) == InLog::Absent)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::{Offered, Stream, StreamId};
+
+    #[test]
+    fn reports_that_are_alike_take_one_entry() {
+        let id = StreamId { producer: 0, partition: 0 };
+        let streams = &mut [StreamState::new(&Stream { id, offered: Offered::Below(1000) })];
+        let mut book = TxnBook::default();
+        for sequence in 0..1000 {
+            book.told(0, sequence, 0, Told::Acked);
+            if sequence % 10 == 9 {
+                assert_eq!(book.open, [Reports { first: sequence - 9, last: sequence, ..book.open[0] }]);
+                book.txn_ended(TxnOutcome::Committed, streams, &[]);
+            }
+        }
+        assert_eq!(book.ended.len(), 1);
+        for (sequence, attempt, told) in [(5, 0, Told::Acked), (6, 1, Told::Acked), (7, 1, Told::Failed)] {
+            book.told(0, sequence, attempt, told);
+        }
+        book.told(1, 8, 1, Told::Failed);
+        book.told(1, 10, 1, Told::Failed);
+        assert_eq!(book.open.len(), 5, "these are not");
+    }
+}

@@ -30,12 +30,7 @@ impl Cursor {
         if self.passed.is_some_and(|passed| offset <= passed) {
             self.enter(image, block_of(image, offset));
         }
-        if self.run.is_none_or(|run| run.last < offset) {
-            let next = self.block + 1;
-            if next < image.blocks() && image.block(next).0 <= offset {
-                self.enter(image, block_of(image, offset));
-            }
-        }
+        self.jump(image, offset);
         loop {
             if self.run.is_some_and(|run| offset <= run.last) {
                 return true;
@@ -43,6 +38,15 @@ impl Cursor {
             if self.next(image).is_none() {
                 return false;
             }
+        }
+    }
+
+    /// Leaves out the blocks before the one that an offset ahead lies in.
+    fn jump(&mut self, image: &LogImage, offset: i64) {
+        let next = self.block + 1;
+        let is_behind_run = self.run.is_none_or(|run| run.last < offset);
+        if is_behind_run && next < image.blocks() && image.block(next).0 <= offset {
+            self.enter(image, block_of(image, offset));
         }
     }
 

@@ -102,9 +102,8 @@ impl Run {
 
     /// Takes the next record in, if it continues the run.
     #[inline]
-    const fn extend(&mut self, offset: i64, cell: Cell) -> bool {
-        let next = offset > self.last
-            && offset.wrapping_sub(self.last) == 1
+    fn extend(&mut self, offset: i64, cell: Cell) -> bool {
+        let next = self.last.checked_add(1) == Some(offset)
             && cell.author == self.author
             && cell.sequence == self.next_sequence();
         if next {

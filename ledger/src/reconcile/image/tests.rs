@@ -91,6 +91,7 @@ fn what_producers_interleaved_cost(producers: u32, batch: u64, step: i64, bytes_
     }
     // A few bytes more in each block, where authors are named.
     let blocks = image.blocks();
+    assert!(blocks <= size(&image) / BLOCK_BYTES + 1);
     assert!(size(&image) <= bytes_max + blocks * 12 * 8, "{} bytes in {blocks} blocks", size(&image));
     assert_eq!(image.data_between(&mut Cursor::default(), -1, i64::MAX), 100_000 / batch * batch);
 }

@@ -23,7 +23,7 @@ fn what_the_tail_reader_saw_below_the_start_has_expired() {
     let base = || {
         history(4)
             .log_start(2)
-            .log([tailed(0, 0), tailed(1, 1), tailed(2, 2), message(2, 2)])
+            .log([tailed(0, 0), tailed(1, 1), tailed(2, 3), message(2, 2)])
             .told([told(0, Acked, 0), told(1, Acked, 1), told(2, Acked, 2), told(3, Acked, 3)])
             .group([processed(1, 1), processed(2, 2)])
     };
