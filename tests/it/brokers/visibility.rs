@@ -11,10 +11,10 @@ use super::engine::Engine;
 use super::program::{LONG, Program, lossproof};
 
 /// Transactions beside plain messages while a leader is dead. The hasty profile gives its messages up
-/// before a new leader is there, so that it must abort.
+/// before a new leader is there, so that it must abort. Its coordinator may keep it waiting some 20 s.
 const TRANSACTIONS: &str = "name: transactions
 topic: { partitions: 3, replication_factor: 3 }
-workload: { rate: 500/s, payload: 200B, warm_up: 2s, after_recovery: 2s, max: 2m }
+workload: { rate: 500/s, payload: 200B, warm_up: 2s, after_recovery: 20s, max: 2m }
 profiles:
   plain: { extends: resilient }
   transactional: { extends: resilient, producer: { transaction_messages: 50, transaction.timeout.ms: 120000 } }
@@ -79,7 +79,6 @@ fn a_transaction_s_end_decides_for_all_its_messages() {
     let mut program = Program::run(&engine, &[TRANSACTIONS.to_owned()], &[]);
     let code = program.end();
     let report = program.report("transactions");
-    // Whether anything else held is told by the reasons; here the counts matter.
     assert_eq!(code, Some(0), "{}", report["reasons"]);
 
     for profile in ["plain", "transactional"] {
