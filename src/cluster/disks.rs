@@ -4,8 +4,8 @@
 //! loop device on it; a second volume mounts that device into the broker, and nowhere else. The kernel
 //! frees the device when the last that has it open is gone: the mount, and a process in the helper that
 //! bridges the times without a mount. So none outlives the containers, however they end, and whatever
-//! their paths are called by then. Where the engine gives no loop devices, the volumes are size-limited tmpfs, which the helper keeps mounted so
-//! that their content survives a broker's restart.
+//! their paths are called by then. Where the engine gives no loop devices, the volumes are size-limited
+//! tmpfs, which the helper keeps mounted so that their content survives a broker's restart.
 
 use std::collections::HashMap;
 

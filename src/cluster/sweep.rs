@@ -1,5 +1,6 @@
 //! Removing all that a session made: containers, networks, volumes (and with these its loop devices,
-//! see `disks`). By label only, so that nothing else is ever touched. Used at the end of a run and by `clean` alike.
+//! see `disks`). By label only, so that nothing else is ever touched. Used at the end of a run and by
+//! `clean` alike.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

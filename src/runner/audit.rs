@@ -167,22 +167,29 @@ impl Auditor {
     }
 }
 
-fn consumer(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer> {
+/// Options of a client that reads a log by itself, without a group, and never jumps.
+pub(super) fn reader(bootstrap: &str, name: &str, isolation: Isolation) -> ClientConfig {
     let level = match isolation {
         Isolation::ReadUncommitted => "read_uncommitted",
         Isolation::ReadCommitted => "read_committed",
     };
-    ClientConfig::new()
+    let mut config = ClientConfig::new();
+    config
         .set("bootstrap.servers", bootstrap)
-        .set("client.id", "lossproof-audit")
-        .set("group.id", "lossproof-audit")
+        .set("client.id", name)
+        .set("group.id", name)
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "error")
         .set("check.crcs", "true")
-        .set("enable.partition.eof", "true")
         .set("isolation.level", level)
+        .set("reconnect.backoff.max.ms", "1000");
+    config
+}
+
+fn consumer(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer> {
+    reader(bootstrap, "lossproof-audit", isolation)
+        .set("enable.partition.eof", "true")
         .set("fetch.wait.max.ms", "50")
-        .set("reconnect.backoff.max.ms", "1000")
         .create()
         .context("the audit's consumer")
 }

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::journal::{Header, JournalWriter, Source};
-use lossproof_ledger::record::{Content, Record};
-use rdkafka::config::ClientConfig;
+use lossproof_ledger::record::{Content, Isolation, Record};
 use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -102,16 +101,8 @@ impl TailReader {
     pub fn start(plan: Plan) -> Result<Self> {
         let header = Header { run: plan.run, profile: plan.profile.clone(), source: Source::Tail };
         let journal = JournalWriter::create(&plan.journals, &header)?;
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &plan.bootstrap)
-            .set("client.id", "lossproof-tail")
-            .set("group.id", "lossproof-tail")
-            .set("enable.auto.commit", "false")
-            .set("auto.offset.reset", "error")
-            .set("check.crcs", "true")
-            .set("isolation.level", "read_uncommitted")
+        let consumer: BaseConsumer = audit::reader(&plan.bootstrap, "lossproof-tail", Isolation::ReadUncommitted)
             .set("fetch.wait.max.ms", "100")
-            .set("reconnect.backoff.max.ms", "1000")
             .create()
             .context("the tail reader's consumer")?;
         let shared = Arc::new(Shared::default());

@@ -352,11 +352,7 @@ impl State {
         };
         let planes = &mut self.streams[found.stream].planes;
         let dense = planes.dense_below().saturating_sub(cell.sequence);
-        let len = len.min(run.rest(offset)).min(dense);
-        if len == 0 {
-            return 0;
-        }
-        let len = planes.without(cell.sequence, len, &[PROCESSED, MARKED]);
+        let len = planes.without(cell.sequence, len.min(run.rest(offset)).min(dense), &[PROCESSED, MARKED]);
         planes.set_all(cell.sequence, len, PROCESSED);
         len
     }

@@ -138,6 +138,7 @@ impl PartitionState {
     }
 
     /// As `acked_at`, with the run that it lies in.
+    #[inline]
     pub fn acked_run(&mut self, offset: i64) -> Option<Run> {
         self.log.run_at(&mut self.acked, offset)
     }
@@ -145,17 +146,17 @@ impl PartitionState {
     /// What lies at an offset that an ack names.
     #[inline]
     pub fn acked_at(&mut self, offset: i64) -> Option<Cell> {
-        self.log.at(&mut self.acked, offset)
+        self.acked_run(offset)?.at(offset)
     }
 
     /// The visible record at an offset that a member processed.
     #[inline]
     pub fn processed_at(&mut self, offset: i64) -> Option<Cell> {
-        let image = if self.has_second_pass { &self.visible } else { &self.log };
-        image.at(&mut self.processed, offset)
+        self.processed_run(offset)?.at(offset)
     }
 
     /// As `processed_at`, with the run that it lies in.
+    #[inline]
     pub fn processed_run(&mut self, offset: i64) -> Option<Run> {
         let image = if self.has_second_pass { &self.visible } else { &self.log };
         image.run_at(&mut self.processed, offset)

@@ -107,8 +107,7 @@ impl Planes {
         }
     }
 
-    /// How many of consecutive sequences (one at least) below `dense_below`, from the first on, have none
-    /// of some bits.
+    /// How many of consecutive sequences below `dense_below`, from the first on, have none of some bits.
     pub fn without(&self, first: u64, len: u64, planes: &[usize]) -> u64 {
         let mut plain = 0;
         for (index, mask) in words(first, len) {
@@ -121,11 +120,8 @@ impl Planes {
         plain
     }
 
-    /// Sets a bit of consecutive sequences below `dense_below`, if any.
+    /// Sets a bit of consecutive sequences below `dense_below`.
     pub fn set_all(&mut self, first: u64, len: u64, plane: usize) {
-        if len == 0 {
-            return;
-        }
         for (index, mask) in words(first, len) {
             self.groups[index][plane] |= mask;
         }
@@ -177,10 +173,11 @@ impl Planes {
     }
 }
 
-/// The groups of consecutive sequences, one at least, each with the bits that they have in it.
+/// The groups of consecutive sequences, each with the bits that they have in it.
 fn words(first: u64, len: u64) -> impl Iterator<Item = (usize, u64)> {
     let end = first + len;
-    (first / 64..end.div_ceil(64)).map(move |number| {
+    let groups = if len == 0 { 0..0 } else { first / 64..end.div_ceil(64) };
+    groups.map(move |number| {
         let from = first.saturating_sub(number * 64);
         let beyond = (number * 64 + 64).saturating_sub(end);
         (number as usize, u64::MAX << from & u64::MAX >> beyond)

@@ -132,9 +132,7 @@ impl Journals {
 
         let mut log = LogPass::new(&facts).map_err(contradiction)?;
         for journal in self.of(profile).filter(|j| matches!(j.header.source, Source::Audit | Source::Tail)) {
-            for record in JournalReader::open(&journal.path)? {
-                log.record(&record?).map_err(contradiction)?;
-            }
+            JournalReader::open(&journal.path)?.for_each(|record| log.record(record).map_err(contradiction))?;
         }
 
         let mut clients = log.clients();
@@ -144,14 +142,13 @@ impl Journals {
             match journal.header.source {
                 Source::Audit | Source::Tail | Source::Parking => {}
                 Source::Producer { stream, .. } => {
-                    let mut reader = JournalReader::open(&journal.path)?;
-                    for record in &mut reader {
-                        let record = record?;
-                        clients.producer_record(stream.producer, &record).map_err(contradiction)?;
-                        times.producer_record(stream.producer, &record);
-                    }
+                    let tail = JournalReader::open(&journal.path)?.for_each(|record| {
+                        clients.producer_record(stream.producer, record).map_err(contradiction)?;
+                        times.producer_record(stream.producer, record);
+                        Ok::<(), JudgeError>(())
+                    })?;
                     times.producer_journal_ended(StreamId { producer: stream.producer, partition: stream.partition });
-                    clients.journal_ended(end_of(reader.finish()?));
+                    clients.journal_ended(end_of(tail));
                 }
                 Source::Consumer { member, incarnation } => {
                     members.add(Process { member, incarnation }, JournalReader::open(&journal.path)?)?;
@@ -195,24 +192,17 @@ impl Journals {
         let mut journals: Vec<&Found> = self.of(profile).collect();
         journals.sort_by_key(|journal| rank(journal.header.source));
         for journal in journals {
-            for record in JournalReader::open(&journal.path)? {
-                visit(journal.header.source, &record?);
-            }
+            JournalReader::open(&journal.path)?.for_each(|record| {
+                visit(journal.header.source, record);
+                Ok::<(), JudgeError>(())
+            })?;
         }
         Ok(())
     }
 
     /// Streams of a profile with the number of sequences that were offered in each.
     pub(in crate::report) fn offered(&self, profile: &str) -> BTreeMap<StreamId, u64> {
-        let mut offered = BTreeMap::new();
-        for journal in self.of(profile) {
-            if let Source::Producer { stream, .. } = journal.header.source {
-                let id = StreamId { producer: stream.producer, partition: stream.partition };
-                let next = offered.entry(id).or_insert(0);
-                *next = journal.next.max(*next);
-            }
-        }
-        offered
+        self.streams(profile).into_iter().map(|stream| (stream.id, stream.offered)).collect()
     }
 
     /// The streams of a profile, each with the highest `next` of its incarnations and the pace of its
