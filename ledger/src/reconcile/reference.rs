@@ -44,6 +44,7 @@ struct Reference<'a> {
     strays: Vec<Stray>,
     /// In the order of reading.
     copies: Vec<(Sequence, Copy)>,
+    by_sequence: BTreeMap<Sequence, Vec<Copy>>,
     doubtful: BTreeSet<Sequence>,
     counts: BTreeMap<i32, Counts>,
     flags: BTreeMap<(StreamId, Finding), BTreeSet<u64>>,
@@ -66,6 +67,7 @@ pub(super) fn reconcile(facts: &Facts, log: &[Record], steps: &[Step]) -> Reconc
         logs: BTreeMap::new(),
         strays: Vec::new(),
         copies: Vec::new(),
+        by_sequence: BTreeMap::new(),
         doubtful: BTreeSet::new(),
         counts: BTreeMap::new(),
         flags: BTreeMap::new(),
@@ -190,7 +192,7 @@ impl Reference<'_> {
     }
 
     fn copies_of(&self, sequence: Sequence) -> impl Iterator<Item = &Copy> {
-        self.copies.iter().filter(move |(of, _)| *of == sequence).map(|(_, copy)| copy)
+        self.by_sequence.get(&sequence).into_iter().flatten()
     }
 
     fn is_read(&self, partition: i32) -> bool {
@@ -413,23 +415,20 @@ impl Reference<'_> {
     }
 
     fn count_copies(&mut self) {
-        let copies = std::mem::take(&mut self.copies);
-        // First occurrences of first attempts, which have an order.
-        let mut firsts: Vec<(Sequence, &Copy)> = Vec::new();
-        for (n, (sequence, copy)) in copies.iter().enumerate() {
-            let earlier = || copies[..n].iter().filter(|(of, _)| of == sequence).map(|(_, copy)| copy);
+        // The highest first attempt that lies before, of those that have an order.
+        let mut highest: BTreeMap<(StreamId, i32, u16), u64> = BTreeMap::new();
+        for (sequence, copy) in std::mem::take(&mut self.copies) {
             let attempt = copy.identity.attempt;
-            let again = earlier().next().is_some();
-            let duplicate = earlier().any(|other| other.identity.attempt == attempt);
+            let earlier = self.by_sequence.entry(sequence).or_default();
+            let again = !earlier.is_empty();
+            let duplicate = earlier.iter().any(|other| other.identity.attempt == attempt);
+            earlier.push(copy);
             let mut reordered = false;
             if attempt == 0 && !duplicate {
-                reordered = firsts.iter().any(|((stream, later), other)| {
-                    *stream == sequence.0
-                        && other.partition == copy.partition
-                        && other.identity.incarnation == copy.identity.incarnation
-                        && *later > sequence.1
-                });
-                firsts.push((*sequence, copy));
+                let order = (sequence.0, copy.partition, copy.identity.incarnation);
+                let before = highest.entry(order).or_insert(sequence.1);
+                reordered = *before > sequence.1;
+                *before = sequence.1.max(*before);
             }
             let counts = self.counts(sequence.0.partition);
             counts.records_in_log += 1;
@@ -438,12 +437,10 @@ impl Reference<'_> {
             counts.reordered += u64::from(reordered);
             for (flag, is_set) in [(Flag::Duplicate, duplicate), (Flag::Reordered, reordered)] {
                 if is_set {
-                    self.flag(*sequence, flag);
+                    self.flag(sequence, flag);
                 }
             }
         }
-        drop(firsts);
-        self.copies = copies;
     }
 }
 
