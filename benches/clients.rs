@@ -30,6 +30,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 const ROUNDS: usize = 7;
+/// How often consumers of both kinds read a round's messages.
+const READINGS: usize = 3;
 const RUN_FOR: Duration = Duration::from_secs(3);
 /// What the ratios should reach.
 const GOAL: f64 = 0.9;
@@ -71,9 +73,12 @@ async fn main() {
         let (mut producing, mut consuming) = (Ratios::default(), Ratios::default());
         for round in 1..=ROUNDS {
             let (produced, consumed) = bench.round(payload_bytes, round % 2 == 0).await;
-            println!("{payload_bytes} B, round {round}: produce {produced}; consume {consumed}");
+            println!("{payload_bytes} B, round {round}: produce {produced}");
             producing.push(&produced);
-            consuming.push(&consumed);
+            for pair in consumed {
+                println!("{payload_bytes} B, round {round}: consume {pair}");
+                consuming.push(&pair);
+            }
         }
         println!("{payload_bytes} B: producer {producing}");
         println!("{payload_bytes} B: consumer {consuming}");
@@ -151,8 +156,8 @@ fn children_time() -> Duration {
 }
 
 impl Bench {
-    /// Producers and consumers once each; both consumers read what the first producer wrote.
-    async fn round(&mut self, payload_bytes: usize, ours_first: bool) -> (Pair, Pair) {
+    /// Producers once each; then consumers, in turn, read what the first producer wrote.
+    async fn round(&mut self, payload_bytes: usize, ours_first: bool) -> (Pair, Vec<Pair>) {
         let (first, second) = (self.topic().await, self.topic().await);
         let number = payload_bytes.to_string();
         let produced = if ours_first {
@@ -165,13 +170,17 @@ impl Bench {
         // Only what we wrote can be decoded: a stranger's messages would cost us less.
         let topic = if ours_first { &first } else { &second };
         let total = self.records(topic).await;
-        let consumed = if ours_first {
-            let ours = self.our_consumer(topic, total).await;
-            Pair { ours, bare: self.bare("consumer", topic, &total.to_string()).await }
-        } else {
-            let bare = self.bare("consumer", topic, &total.to_string()).await;
-            Pair { ours: self.our_consumer(topic, total).await, bare }
-        };
+        let mut consumed = Vec::new();
+        for reading in 0..READINGS {
+            let group = format!("{topic}-{reading}");
+            consumed.push(if ours_first == reading.is_multiple_of(2) {
+                let ours = self.our_consumer(topic, &group, total).await;
+                Pair { ours, bare: self.bare("consumer", topic, &total.to_string()).await }
+            } else {
+                let bare = self.bare("consumer", topic, &total.to_string()).await;
+                Pair { ours: self.our_consumer(topic, &group, total).await, bare }
+            });
+        }
         for topic in [&first, &second] {
             with_any(&self.cluster.harness(), async |wire| wire.delete_topic(topic).await).await.unwrap();
         }
@@ -218,7 +227,7 @@ impl Bench {
             transactions: None,
             witness: None,
         });
-        let client = self.spawn(topic, Role::Producer, &PRODUCER, behaviour).await;
+        let client = self.spawn(topic, topic, &PRODUCER, behaviour).await;
         let mut status = client.status();
         status.wait_for(|status| status.ready).await.unwrap();
         tokio::time::sleep(RUN_FOR).await;
@@ -228,14 +237,14 @@ impl Bench {
         self.journalled(&format!("{topic}-producer-0-0-p0.ljr"), before)
     }
 
-    async fn our_consumer(&self, topic: &str, total: u64) -> Pace {
+    async fn our_consumer(&self, topic: &str, group: &str, total: u64) -> Pace {
         let before = children_time();
-        let behaviour = Behaviour::Consumer(Consuming { group: format!("{topic}-ours"), commit: Commit::Auto });
-        let client = self.spawn(topic, Role::Consumer, &CONSUMER, behaviour).await;
+        let behaviour = Behaviour::Consumer(Consuming { group: group.to_owned(), commit: Commit::Auto });
+        let client = self.spawn(group, topic, &CONSUMER, behaviour).await;
         let mut status = client.status();
         status.wait_for(|status| processed(&status.progress) >= total).await.unwrap();
         client.kill().await;
-        self.journalled(&format!("{topic}-consumer-0-0.ljr"), before)
+        self.journalled(&format!("{group}-consumer-0-0.ljr"), before)
     }
 
     /// From the first to the last message that a client journalled.
@@ -266,9 +275,13 @@ impl Bench {
         .unwrap()
     }
 
-    async fn spawn(&self, topic: &str, role: Role, options: &[(&str, &str)], behaviour: Behaviour) -> ClientProcess {
+    async fn spawn(&self, name: &str, topic: &str, options: &[(&str, &str)], behaviour: Behaviour) -> ClientProcess {
+        let role = match behaviour {
+            Behaviour::Producer(_) => Role::Producer,
+            Behaviour::Consumer(_) => Role::Consumer,
+        };
         let spec = ClientSpec {
-            id: ClientId { profile: topic.to_owned(), role, member: 0, incarnation: 0 },
+            id: ClientId { profile: name.to_owned(), role, member: 0, incarnation: 0 },
             run: 1,
             bootstrap: self.cluster.client_bootstrap(),
             topic: topic.to_owned(),
@@ -323,7 +336,8 @@ fn bare_producer(bootstrap: &str, topic: &str, payload_bytes: usize) -> (u64, Du
 /// From the first record to the last of `total`.
 fn bare_consumer(bootstrap: &str, topic: &str, total: u64) -> (u64, Duration) {
     let mut config = config(bootstrap, &CONSUMER);
-    let consumer: BaseConsumer = config.set("group.id", format!("{topic}-bare")).create().unwrap();
+    let consumer: BaseConsumer =
+        config.set("group.id", format!("{topic}-bare-{}", std::process::id())).create().unwrap();
     consumer.subscribe(&[topic]).unwrap();
     let begun = Instant::now();
     let (mut read, mut started) = (0u64, begun);

@@ -62,6 +62,7 @@ pub fn encode_into(payload: &mut [u8], identity: &Identity) {
 
 /// Reads a payload back. `run` is this run's number. Never panics, whatever the bytes.
 #[must_use]
+#[inline]
 pub fn decode(payload: &[u8], run: u64) -> Decoded {
     if payload.len() < MIN_PAYLOAD_BYTES || payload[0..4] != MAGIC {
         return Decoded::Foreign;

@@ -39,9 +39,12 @@
 
 use super::varint::MAX_BYTES;
 
-/// No entry is longer, in bytes: an `audited` of a new pass and source. Also the most that a writer
-/// killed at work leaves behind the last whole entry.
+/// No entry is longer, in bytes: an `audited` of a new pass and source.
 pub(super) const MAX_ENTRY_BYTES: usize = 64;
+/// Entries that are committed at once, at most.
+pub(super) const MAX_TOGETHER: usize = 2;
+/// The most that a writer killed at work leaves behind the last entry that counts, in bytes.
+pub(super) const MAX_TORN_BYTES: usize = MAX_TOGETHER * MAX_ENTRY_BYTES;
 
 /// Tag, attempt, isolation, epoch.
 const PASS_BYTES: usize = 1 + 3 + 1 + 5;

@@ -10,7 +10,7 @@ use crate::record::Record;
 use super::block::{Found, inspect};
 use super::decode::decode;
 use super::deltas::Deltas;
-use super::entry::MAX_ENTRY_BYTES;
+use super::entry::MAX_TORN_BYTES;
 use super::header::{HeaderWords, Seal, header};
 use super::varint::In;
 use super::{BLOCK_BYTES, BLOCK_HEADER_BYTES, Header, JournalError, Source};
@@ -197,8 +197,8 @@ impl JournalReader {
         match found {
             Found::Entries { end, sealed, missing, behind } if sealed || may_be_open => {
                 self.tail.lost_bytes += missing as u64;
-                if sealed || behind > MAX_ENTRY_BYTES {
-                    // More than an entry in hand, and yet none if the writer is at work and has gone on.
+                if sealed || behind > MAX_TORN_BYTES {
+                    // More than a writer has in hand, and yet none if the writer is at work and has gone on.
                     if sealed || !self.has_moved(number)? {
                         self.tail.lost_bytes += behind as u64;
                     }

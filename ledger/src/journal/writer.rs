@@ -13,7 +13,7 @@ use crate::record::Record;
 
 use super::deltas::Deltas;
 use super::encode::{Entry, encode};
-use super::entry::MAX_ENTRY_BYTES;
+use super::entry::{MAX_TOGETHER, MAX_TORN_BYTES};
 use super::mapping::Mapping;
 use super::varint::HEAD_BYTES;
 use super::word::checked;
@@ -100,10 +100,31 @@ impl JournalWriter {
     ///
     /// # Errors
     /// If the file system has no room for the next blocks. The journal stays as it was.
+    #[inline]
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
-        if BLOCK_HEADER_BYTES + self.committed + MAX_ENTRY_BYTES > BLOCK_BYTES {
+        self.append_all([record])
+    }
+
+    /// Appends up to two records: a process that is killed leaves all of them or none.
+    ///
+    /// # Errors
+    /// Those of [`append`](Self::append).
+    pub fn append_all<const N: usize>(&mut self, records: [&Record; N]) -> Result<(), JournalError> {
+        const { assert!(N <= MAX_TOGETHER) }
+        if BLOCK_HEADER_BYTES + self.committed + MAX_TORN_BYTES > BLOCK_BYTES {
             self.next_block()?;
         }
+        for record in records {
+            self.put(record);
+        }
+        self.store_state(0);
+        self.records += N as u64;
+        Ok(())
+    }
+
+    /// Writes an entry behind those that count.
+    #[inline]
+    fn put(&mut self, record: &Record) {
         let mut entry = Entry::new();
         encode(record, &mut self.deltas, &mut entry);
         let at = self.block_at + BLOCK_HEADER_BYTES + self.committed;
@@ -115,9 +136,6 @@ impl JournalWriter {
             self.crc.update(entry.more());
         }
         self.committed += entry.len();
-        self.store_state(0);
-        self.records += 1;
-        Ok(())
     }
 
     /// Declares that all sequences below `next`, less than 2⁴⁸, were offered. To be called before each

@@ -124,7 +124,7 @@ fn zeroed_words_of_an_open_block_are_seen() {
 }
 
 #[test]
-fn more_than_an_entry_behind_the_last_is_no_torn_tail() {
+fn more_than_a_writer_has_in_hand_is_no_torn_tail() {
     let (_dir, path) = unsealed(&[acked(0)]);
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[BLOCK_BYTES + 1000] = 1;
@@ -316,4 +316,41 @@ proptest! {
             prop_assert!(seal || next == expected.len() as u64);
         }
     }
+}
+
+/// As long as entries get, two at once, and the writer is killed before they count.
+#[test]
+fn what_is_committed_together_is_there_together_or_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = JournalWriter::create(dir.path(), &consumer()).unwrap();
+    let far = |offset| Record::Processed {
+        partition: i32::MIN,
+        offset,
+        identity: Some(Identity {
+            run: RUN ^ (u64::MAX << 1),
+            producer: u16::MAX,
+            incarnation: u16::MAX,
+            partition: i32::MAX,
+            sequence: u64::MAX / 3,
+            attempt: u16::MAX,
+        }),
+        at_ns: u64::MAX,
+    };
+    let near = Record::Assigned { partition: 0, at_ns: 0 };
+    writer.append(&near).unwrap();
+    let before = std::fs::read(writer.path()).unwrap();
+    writer.append_all([&far(i64::MIN), &near]).unwrap();
+    let path = writer.path().to_owned();
+    let (records, tail) = read(&path);
+    assert_eq!(records.len(), 3);
+    assert!(tail.is_undamaged() && tail.torn_bytes == 0, "{tail:?}");
+
+    // The state word of before, and the entries of after.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let state = BLOCK_BYTES + BLOCK_STATE_AT..BLOCK_BYTES + BLOCK_STATE_AT + 8;
+    bytes[state.clone()].copy_from_slice(&before[state]);
+    std::fs::write(&path, &bytes).unwrap();
+    let (records, tail) = read(&path);
+    assert_eq!(records, [near]);
+    assert!(tail.is_undamaged() && tail.torn_bytes > 40, "{tail:?}");
 }
