@@ -132,3 +132,32 @@ impl Authors {
         self.known.get(number.checked_sub(FIRST_AUTHOR)? as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authors_are_the_same_only_if_all_their_words_are() {
+        let who = Who { run: 7, producer: 3, incarnation: 5, partition: 6, attempt: 9 };
+        assert!(who.is(&who));
+        // Each word by the same difference, alone and with each other.
+        let words: [fn(&mut Who); 5] = [
+            |who| who.run ^= 16,
+            |who| who.producer ^= 16,
+            |who| who.incarnation ^= 16,
+            |who| who.partition ^= 16,
+            |who| who.attempt ^= 16,
+        ];
+        for (at, change) in words.iter().enumerate() {
+            let mut one = who;
+            change(&mut one);
+            assert!(!who.is(&one) && !one.is(&who), "{one:?}");
+            for other in &words[at + 1..] {
+                let mut two = one;
+                other(&mut two);
+                assert!(!who.is(&two), "{two:?}");
+            }
+        }
+    }
+}

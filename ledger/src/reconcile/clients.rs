@@ -203,16 +203,16 @@ impl ClientPass {
                 let index = self.state.partition(partition);
                 let processing = &mut self.state.partitions[index].processing;
                 match identity {
-                    Some(identity) if self.state.apart => {
+                    Some(identity) => {
                         if !processing.as_mut().is_some_and(|stretch| stretch.extend(offset, identity)) {
                             let ended = processing.replace(Stretch::of(offset, identity));
                             self.take_in(index, ended);
                         }
                     }
-                    _ => {
+                    None => {
                         let ended = processing.take();
                         self.take_in(index, ended);
-                        self.processed(index, offset, identity.as_ref());
+                        self.processed(index, offset, None);
                     }
                 }
             }
@@ -326,7 +326,8 @@ impl ClientPass {
 }
 
 impl State {
-    /// How many of acknowledgements, from a sequence on, lie in the log where they say, one after the other.
+    /// How many messages lie in the log from an acknowledged one on, one after the other: more, it may be, than
+    /// were acknowledged. 0 if it does not lie where its acknowledgement says.
     fn acked_there(&mut self, acks: &Acks, sequence: u64, offset: i64) -> u64 {
         let index = self.partition(acks.id.partition);
         let p = &mut self.partitions[index];
@@ -337,7 +338,7 @@ impl State {
             let mut claims = author.streams.iter().flatten();
             author.who.attempt == 0 && claims.any(|claim| claim.stream == acks.stream)
         });
-        if is_it { run.rest(offset).min(acks.len - (sequence - acks.sequence)) } else { 0 }
+        if is_it { run.rest(offset) } else { 0 }
     }
 
     /// Takes in that visible records were processed that nothing is special about, and gives how many:

@@ -193,6 +193,22 @@ fn another_message_at_a_truncated_offset_is_no_redelivery() {
 }
 
 #[test]
+fn a_message_at_two_offsets_of_which_the_log_knows_one_is_no_redelivery() {
+    // Read at 0, truncated, appended again and read at 5; at 0 there is another one since.
+    let group = [processed(0, 0), processed(5, 0)];
+    let counts = history(2).log([message(0, 1), message(5, 0)]).group(group).counts();
+    assert_eq!((counts.redelivered, counts.delivered, counts.lost_by_consumer), (0, 1, 1));
+}
+
+#[test]
+fn truncated_offsets_between_others_are_new_once() {
+    let counts = history(10).group([processed(5, 5), processed(9, 9), processed(7, 7), processed(8, 8)]).counts();
+    assert_eq!((counts.redelivered, counts.vanished), (0, 4));
+    let counts = history(10).group([processed(5, 5), processed(6, 6), processed(6, 6), processed(5, 5)]).counts();
+    assert_eq!((counts.redelivered, counts.vanished), (2, 2));
+}
+
+#[test]
 fn reordered_is_counted_within_one_incarnation_and_by_first_copies() {
     let restarted = |sequence| Identity { incarnation: 1, ..id(sequence) };
     let reconciliation = history(5)
@@ -242,6 +258,8 @@ fn foreign_records_that_were_processed_are_counted_even_if_truncated() {
 #[test_case(message(0, 1), 1; "another message")]
 #[test_case(audited(0, Content::Fence), 1; "the fence")]
 #[test_case(audited(0, Content::Corrupt), 1; "a damaged record")]
+#[test_case(audited(0, Content::Message(Identity { attempt: 1, ..id(0) })), 1; "another attempt")]
+#[test_case(audited(0, Content::Message(Identity { producer: 4, ..id(0) })), 1; "another producer")]
 #[test_case(message(0, 0), 0; "itself")]
 #[test_case(message(1, 1), 0; "nothing")]
 fn offset_conflicts(at_offset_0: Record, conflicts: u64) {
