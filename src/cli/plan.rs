@@ -118,7 +118,10 @@ fn time_line(experiment: &Experiment) -> Vec<Vec<String>> {
         let (sign, end) = match fault.kind {
             FaultKind::Restart { .. } => ("~", "the last broker is back"),
             FaultKind::Partition { .. } => (" ", "the cut is healed"),
-            FaultKind::Kill { .. } => (" ", "started again"),
+            FaultKind::Kill { .. } | FaultKind::PowerLoss { .. } => (" ", "started again"),
+            FaultKind::DiskWipe { .. } => (" ", "started again, with an empty disk"),
+            FaultKind::Pause { .. } => (" ", "thawed"),
+            FaultKind::CrashLoop { .. } => ("~", "started for the last time"),
             FaultKind::DiskFill { .. } => (" ", "the disk is freed, the broker started again"),
         };
         rows.push(row(" ", begin, fault.to_string()));

@@ -30,8 +30,10 @@ pub struct Engine {
 /// A container as the engine sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerState {
-    /// Whether its process runs.
+    /// Whether its process runs, or is frozen.
     pub running: bool,
+    /// Whether its processes are frozen.
+    pub paused: bool,
     /// Host process id, 0 when it does not run.
     pub pid: i64,
     /// Exit code of the last process.
@@ -117,6 +119,7 @@ impl Engine {
         let state = inspected.state.context("the engine gave a container without a state")?;
         Ok(ContainerState {
             running: state.running.unwrap_or(false) && state.status != Some(ContainerStateStatusEnum::EXITED),
+            paused: state.paused.unwrap_or(false),
             pid: state.pid.unwrap_or(0),
             exit_code: state.exit_code.unwrap_or(0),
             started_at: state.started_at.unwrap_or_default(),
@@ -148,11 +151,23 @@ impl Engine {
     /// When the engine refuses for another reason.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<bool> {
         let options = KillContainerOptionsBuilder::new().signal(signal).build();
-        match self.docker.kill_container(container, Some(options)).await {
-            Ok(()) => Ok(true),
-            Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        granted(self.docker.kill_container(container, Some(options)).await)
+    }
+
+    /// Freezes a container's processes. False when there was none to freeze.
+    ///
+    /// # Errors
+    /// When the engine refuses for another reason.
+    pub async fn pause(&self, container: &str) -> Result<bool> {
+        granted(self.docker.pause_container(container).await)
+    }
+
+    /// Thaws a container's processes. False when they were not frozen.
+    ///
+    /// # Errors
+    /// When the engine refuses for another reason.
+    pub async fn unpause(&self, container: &str) -> Result<bool> {
+        granted(self.docker.unpause_container(container).await)
     }
 
     /// Stops a container by SIGTERM, and by SIGKILL after `grace`.
@@ -238,6 +253,22 @@ impl Engine {
             text.push_str(&String::from_utf8_lossy(&chunk?.into_bytes()));
         }
         Ok(text)
+    }
+}
+
+/// Whether what was asked for fitted the container's state. Engines answer 409 when it did not, and older ones
+/// 500 to what is about pausing.
+fn granted(answer: Result<(), bollard::errors::Error>) -> Result<bool> {
+    use bollard::errors::Error::DockerResponseServerError;
+    match answer {
+        Ok(()) => Ok(true),
+        Err(DockerResponseServerError { status_code: 409, .. }) => Ok(false),
+        Err(DockerResponseServerError { status_code: 500, message })
+            if message.contains("is not running") || message.contains("not paused") =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

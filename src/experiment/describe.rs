@@ -18,6 +18,13 @@ impl fmt::Display for Selector {
     }
 }
 
+const fn is(selector: Selector) -> &'static str {
+    match selector {
+        Selector::All | Selector::FollowersOf(_) => "are",
+        Selector::Broker(_) | Selector::LeaderOf(_) | Selector::Controller => "is",
+    }
+}
+
 impl fmt::Display for FaultSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let held = self.held.map(humantime::format_duration);
@@ -40,15 +47,26 @@ impl fmt::Display for FaultSpec {
                 let from = match from {
                     Peers::Brokers => "the other brokers",
                 };
-                let verb = if matches!(isolate, Selector::All | Selector::FollowersOf(_)) { "are" } else { "is" };
                 let on: Vec<_> = if listeners.is_empty() {
                     ports.iter().map(|port| format!("port {port}")).collect()
                 } else {
                     listeners.iter().map(|listener| listener.word().to_owned()).collect()
                 };
-                write!(f, "{isolate} {verb} cut off from {from} ({})", on.join(", "))?;
+                write!(f, "{isolate} {} cut off from {from} ({})", is(*isolate), on.join(", "))?;
+            }
+            FaultKind::Pause { target } => write!(f, "{target} {} frozen", is(*target))?,
+            FaultKind::CrashLoop { target, times, up, down } => {
+                let (up, down) = (humantime::format_duration(*up), humantime::format_duration(*down));
+                return write!(
+                    f,
+                    "kill -9 of {target} {times} times, each {up} after its start; {down} down in between"
+                );
             }
             FaultKind::DiskFill { target } => write!(f, "the disk of {target} is filled")?,
+            FaultKind::DiskWipe { target } => write!(f, "kill -9 of {target}, the disk is emptied")?,
+            FaultKind::PowerLoss { target } => {
+                write!(f, "power loss of {target}, what was not flushed to disk is gone")?;
+            }
         }
         held.map_or(Ok(()), |held| write!(f, ", for {held}"))
     }

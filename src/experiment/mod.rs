@@ -7,20 +7,24 @@
 
 mod check;
 mod client;
+mod cut;
 mod describe;
 mod embedded;
 mod expect;
 mod extends;
 mod fault;
 pub mod hint;
+mod kind;
 mod load;
 pub mod metric;
 mod option_name;
+mod overlap;
 pub mod problem;
 mod profile;
 mod raw;
 mod resolved;
 pub mod schedule;
+mod selector;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -31,6 +35,7 @@ mod yaml;
 
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
 pub use expect::{argument as expectation_argument, file as expectation_file};
+pub use kind::{FaultKind, FaultSpec, HARNESS_PORT, Listener, Peers, RestartWait, Selector};
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
 pub use words::Word;
@@ -207,133 +212,6 @@ pub enum Commit {
     Auto,
     /// Synchronously, after processing, at least every 100 ms and at revocation and close.
     AfterSync,
-}
-
-/// One fault of the schedule.
-#[derive(Debug, Clone)]
-pub struct FaultSpec {
-    /// From the end of warm-up.
-    pub at: Duration,
-    /// How long it is held before it is healed; none where the kind ends by itself.
-    pub held: Option<Duration>,
-    /// What is done.
-    pub kind: FaultKind,
-    /// Where it stands in the file.
-    pub place: Place,
-}
-
-/// What a fault does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FaultKind {
-    /// SIGKILL to the broker process; `held` is how long it stays down.
-    Kill {
-        /// Whom.
-        target: Selector,
-    },
-    /// Graceful stop and start, one broker after another.
-    Restart {
-        /// Whom, in this order.
-        target: Selector,
-        /// Whether full in-sync replicas are awaited between two brokers.
-        wait: RestartWait,
-    },
-    /// Packets between `isolate` and `from` are dropped, in both directions.
-    Partition {
-        /// Which broker is cut off.
-        isolate: Selector,
-        /// From whom.
-        from: Peers,
-        /// On which ports.
-        ports: Vec<u16>,
-        /// The listeners' names behind the ports, where they were given by name.
-        listeners: Vec<Listener>,
-    },
-    /// The broker's data volume is filled to the last byte.
-    DiskFill {
-        /// Whose.
-        target: Selector,
-    },
-}
-
-impl FaultKind {
-    /// Its key in the file.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Kill { .. } => "kill",
-            Self::Restart { .. } => "restart",
-            Self::Partition { .. } => "partition",
-            Self::DiskFill { .. } => "disk_fill",
-        }
-    }
-
-    /// Whom it hits.
-    #[must_use]
-    pub const fn target(&self) -> Selector {
-        match self {
-            Self::Kill { target }
-            | Self::Restart { target, .. }
-            | Self::Partition { isolate: target, .. }
-            | Self::DiskFill { target } => *target,
-        }
-    }
-}
-
-/// What is awaited between two restarts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartWait {
-    /// All replicas of all topics in sync, as a managed patch does.
-    InSync,
-    /// Nothing but the broker's own start.
-    None,
-}
-
-/// The other side of a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peers {
-    /// All other brokers.
-    Brokers,
-}
-
-/// A broker's listeners; each has a port of its own so that a fault can pick one kind of traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listener {
-    /// CLIENT, port 9092.
-    Client,
-    /// CONTROLLER, port 9093.
-    Controller,
-    /// REPL, port 9094.
-    Replication,
-}
-
-impl Listener {
-    /// The listener's port in every broker.
-    #[must_use]
-    pub const fn port(self) -> u16 {
-        match self {
-            Self::Client => 9092,
-            Self::Controller => 9093,
-            Self::Replication => 9094,
-        }
-    }
-}
-
-/// Port of the HARNESS listener, which no fault may cut: it must not blind the audit.
-pub const HARNESS_PORT: u16 = 9095;
-
-/// Which broker a fault hits; resolved when it fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Selector {
-    /// By id, 1 to 3.
-    Broker(i32),
-    /// Leader of that partition of each profile's topic.
-    LeaderOf(i32),
-    /// Followers of that partition.
-    FollowersOf(i32),
-    /// The active KRaft controller.
-    Controller,
-    /// Every broker, by id.
-    All,
 }
 
 /// A promise about one metric of one profile.

@@ -116,12 +116,20 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<Spanned<Restart>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Spanned<Target>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crash_loop: Option<Spanned<CrashLoop>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub partition: Option<Spanned<Partition>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_fill: Option<Spanned<Target>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_wipe: Option<Spanned<Target>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power_loss: Option<Spanned<Target>>,
 }
 
-/// `kill:` and `disk_fill:`
+/// Kinds that have a target and nothing else.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
@@ -135,6 +143,18 @@ pub struct Restart {
     pub target: Spanned<Selector>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<Text>,
+}
+
+/// `crash_loop:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CrashLoop {
+    pub target: Spanned<Selector>,
+    pub times: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub up: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub down: Option<Text>,
 }
 
 /// `partition:`

@@ -107,13 +107,28 @@ fn fault(fault: &FaultSpec) -> raw::Fault {
         held: fault.held.map(time),
         kill: None,
         restart: None,
+        pause: None,
+        crash_loop: None,
         partition: None,
         disk_fill: None,
+        disk_wipe: None,
+        power_loss: None,
     };
     let target = |target: Selector| spanned(raw::Target { target: selector(target) });
     match &fault.kind {
         FaultKind::Kill { target: whom } => raw.kill = Some(target(*whom)),
+        FaultKind::Pause { target: whom } => raw.pause = Some(target(*whom)),
         FaultKind::DiskFill { target: whom } => raw.disk_fill = Some(target(*whom)),
+        FaultKind::DiskWipe { target: whom } => raw.disk_wipe = Some(target(*whom)),
+        FaultKind::PowerLoss { target: whom } => raw.power_loss = Some(target(*whom)),
+        FaultKind::CrashLoop { target, times, up, down } => {
+            raw.crash_loop = Some(spanned(raw::CrashLoop {
+                target: selector(*target),
+                times: text(times),
+                up: Some(time(*up)),
+                down: Some(time(*down)),
+            }));
+        }
         FaultKind::Restart { target, wait } => {
             raw.restart = Some(spanned(raw::Restart { target: selector(*target), wait: Some(text(wait.word())) }));
         }

@@ -23,14 +23,41 @@ pub const fn brokers(selector: Selector) -> u32 {
     }
 }
 
-/// How long a fault lasts: exact where `for` decides, an estimate for a rolling restart.
+/// How long a fault lasts: exact where `for` decides, an estimate for a rolling restart and a crash loop.
 #[must_use]
 pub fn duration(fault: &FaultSpec) -> Duration {
     let held = fault.held.unwrap_or_default();
     match fault.kind {
         FaultKind::Restart { target, .. } => (held + RESTART_ESTIMATE) * brokers(target),
+        FaultKind::CrashLoop { times, up, down, .. } => (up + down) * times,
         _ => held,
     }
+}
+
+/// Whether two faults are planned to hold at the same time.
+#[must_use]
+pub fn overlap(one: &FaultSpec, other: &FaultSpec) -> bool {
+    one.at < other.at + duration(other) && other.at < one.at + duration(one)
+}
+
+/// Faults by number, in order of time: those that overlap, directly or by others, stand together.
+#[must_use]
+pub fn groups(faults: &[FaultSpec]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..faults.len()).collect();
+    order.sort_by_key(|&index| faults[index].at);
+    let mut groups: Vec<(Duration, Vec<usize>)> = Vec::new();
+    for index in order {
+        let fault = &faults[index];
+        let end = fault.at + duration(fault);
+        match groups.last_mut() {
+            Some((until, group)) if fault.at < *until => {
+                group.push(index);
+                *until = end.max(*until);
+            }
+            _ => groups.push((end, vec![index])),
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
 }
 
 /// When the last fault ends, from the end of warm-up.

@@ -9,7 +9,7 @@ use super::hint::did_you_mean;
 use super::source::{Source, Span};
 use super::value::{duration, format_size, name, rate, size};
 use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Selector, Workload};
-use super::{expect, fault, metric, option_name, profile, raw, resolved, schedule, yaml};
+use super::{expect, fault, metric, option_name, overlap, profile, raw, resolved, schedule, yaml};
 
 /// The one cluster definition there is.
 const DEFINITION: &str = "three-brokers";
@@ -202,16 +202,10 @@ fn faults(check: &mut Check, raw: &raw::Experiment, profiles: Option<&[Profile]>
     for checked in found.iter().filter_map(|(checked, _)| checked.as_ref()) {
         partition_exists(check, checked, profiles.unwrap_or_default());
     }
-    let mut windows: Vec<_> = found
-        .iter()
-        .filter_map(|(checked, raw)| Some((checked.as_ref()?, raw)))
-        .map(|(checked, raw)| {
-            let begin = checked.spec.at;
-            (begin, begin + schedule::duration(&checked.spec), check.span(&raw.at))
-        })
-        .collect();
-    windows.sort_by_key(|(begin, ..)| *begin);
-    fault::refuse_overlaps(check, &windows);
+    let mut windows: Vec<_> =
+        found.iter().filter_map(|(checked, raw)| Some((&checked.as_ref()?.spec, check.span(&raw.at)))).collect();
+    windows.sort_by_key(|(spec, _)| spec.at);
+    overlap::refuse_conflicts(check, &windows);
     let mut faults = found.into_iter().map(|(checked, _)| Some(checked?.spec)).collect::<Option<Vec<_>>>()?;
     faults.sort_by_key(|fault| fault.at);
     Some(faults)

@@ -146,6 +146,7 @@ fn example(key: &str) -> Option<String> {
         "rate" => "2000/s",
         "payload" => "1KiB",
         "at" => "5s",
+        "times" => "5",
         "target" | "isolate" => "{ leader_of: 0 }",
         "from" => "brokers",
         _ => return None,
@@ -158,8 +159,11 @@ fn elsewhere(key: &str) -> Option<String> {
     let place = match key {
         "partitions" | "replication_factor" | "config" => "`topic:`",
         "rate" | "payload" | "warm_up" | "after_recovery" | "max" => "`workload:`",
-        "kill" | "restart" | "partition" | "disk_fill" | "at" | "for" => "an entry of `faults:`",
-        "target" | "wait" | "isolate" | "from" | "listeners" | "ports" => "the fault's own map",
+        "kill" | "restart" | "pause" | "crash_loop" | "partition" | "disk_fill" | "disk_wipe" | "power_loss" | "at"
+        | "for" => "an entry of `faults:`",
+        "target" | "wait" | "isolate" | "from" | "listeners" | "ports" | "times" | "up" | "down" => {
+            "the fault's own map"
+        }
         "broker_config" | "disk" => "`cluster:`",
         "extends" => "a profile, under `profiles:`",
         "acks" | "retries" | "on_queue_full" => "`producer:` of a profile",

@@ -9,13 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use lossproof_ledger::event::Proof;
 use serde_json::json;
-use testcontainers::bollard;
 
-use bollard::models::HostConfig;
-use bollard::query_parameters::RemoveContainerOptionsBuilder;
-
+use super::volume::on_volume;
 use super::{Findings, kill};
-use crate::cluster::disks::{data_volume, run_helper};
 use crate::cluster::{Broker, Cluster};
 
 const FILLER: &str = "/data/lossproof-filler";
@@ -123,21 +119,4 @@ async fn storage_error(cluster: &Cluster, broker: &Broker, since: i64) -> Result
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-/// Runs a script in a short-lived container that mounts a broker's volume, as the broker may be down.
-async fn on_volume(cluster: &Cluster, broker: i32, script: &str) -> Result<String> {
-    let session = cluster.session();
-    let name = format!("{}-hand", data_volume(session, broker));
-    let host = HostConfig {
-        init: Some(true),
-        network_mode: Some("none".to_owned()),
-        binds: Some(vec![format!("{}:/data", data_volume(session, broker))]),
-        ..HostConfig::default()
-    };
-    run_helper(&cluster.engine, session, &name, host).await?;
-    let output = cluster.engine.exec(&name, None, &["sh", "-c", script]).await;
-    let remove = RemoveContainerOptionsBuilder::new().force(true).build();
-    cluster.engine.api().remove_container(&name, Some(remove)).await?;
-    output?.success()
 }

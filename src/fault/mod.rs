@@ -4,12 +4,17 @@
 //! `inject` returns what the world showed, so that a fault that did not bite is never taken for one
 //! that did; `Undo::heal` returns a proof too, and works from any half-way state.
 
+mod crash_loop;
 mod disk_fill;
+mod disk_wipe;
 mod kill;
 mod partition;
+mod pause;
+mod power_loss;
 mod restart;
 mod selector;
 mod tc;
+mod volume;
 
 use std::time::Duration;
 
@@ -37,12 +42,32 @@ pub enum Undo {
     ClearRules(Vec<i32>),
     /// Remove the filler from these brokers' disks, and start those that do not run.
     FreeDisks(Vec<i32>),
+    /// Thaw these brokers.
+    Thaw(Vec<i32>),
+    /// Mount the disks of these brokers anew, and start those that do not run.
+    RestorePower(Vec<i32>),
+}
+
+/// What must be before the clients start, for faults that need it.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn prepare(cluster: &Cluster, faults: &[FaultSpec]) -> Result<()> {
+    if faults.iter().any(|fault| matches!(fault.kind, FaultKind::PowerLoss { .. })) {
+        power_loss::prepare(cluster).await?;
+    }
+    Ok(())
 }
 
 /// How a fault on these brokers will be taken back.
 pub fn undo(kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
     match kind {
-        FaultKind::Kill { .. } | FaultKind::Restart { .. } => Undo::StartBrokers(target.brokers.clone()),
+        FaultKind::Kill { .. }
+        | FaultKind::Restart { .. }
+        | FaultKind::CrashLoop { .. }
+        | FaultKind::DiskWipe { .. } => Undo::StartBrokers(target.brokers.clone()),
+        FaultKind::Pause { .. } => Undo::Thaw(target.brokers.clone()),
+        FaultKind::PowerLoss { .. } => Undo::RestorePower(target.brokers.clone()),
         // Rules stand at both ends of a cut.
         FaultKind::Partition { .. } => Undo::ClearRules(cluster.brokers.iter().map(|broker| broker.id).collect()),
         FaultKind::DiskFill { .. } => Undo::FreeDisks(target.brokers.clone()),
@@ -52,10 +77,7 @@ pub fn undo(kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
 /// How long a fault is held after its injection; none when it has ended by itself by then.
 #[must_use]
 pub const fn held(spec: &FaultSpec) -> Option<Duration> {
-    match spec.kind {
-        FaultKind::Restart { .. } => None,
-        _ => spec.held,
-    }
+    if spec.kind.ends_by_itself() { None } else { spec.held }
 }
 
 /// Applies a fault and returns what the world showed.
@@ -69,7 +91,14 @@ pub async fn inject(spec: &FaultSpec, target: &Target, cluster: &Cluster, note: 
             restart::inject(cluster, &target.brokers, spec.held.unwrap_or_default(), *wait, note).await
         }
         FaultKind::Partition { ports, .. } => partition::inject(cluster, &target.brokers, ports).await,
+        FaultKind::Pause { .. } => pause::inject(cluster, &target.brokers).await,
+        FaultKind::CrashLoop { times, up, down, .. } => {
+            let rhythm = crash_loop::Rhythm { times: *times, up: *up, down: *down };
+            crash_loop::inject(cluster, &target.brokers, rhythm, note).await
+        }
         FaultKind::DiskFill { .. } => disk_fill::inject(cluster, &target.brokers).await,
+        FaultKind::DiskWipe { .. } => disk_wipe::inject(cluster, &target.brokers).await,
+        FaultKind::PowerLoss { .. } => power_loss::inject(cluster, &target.brokers).await,
     }
 }
 
@@ -83,6 +112,8 @@ impl Undo {
             Self::FreeDisks(brokers) => {
                 format!("remove the filler from the disk of {} and start it", brokers_of(brokers))
             }
+            Self::Thaw(brokers) => format!("thaw {}", brokers_of(brokers)),
+            Self::RestorePower(brokers) => format!("mount the disk of {} anew and start it", brokers_of(brokers)),
         }
     }
 
@@ -95,6 +126,8 @@ impl Undo {
             Self::StartBrokers(brokers) => kill::heal(cluster, brokers).await,
             Self::ClearRules(brokers) => partition::heal(cluster, brokers).await,
             Self::FreeDisks(brokers) => disk_fill::heal(cluster, brokers).await,
+            Self::Thaw(brokers) => pause::heal(cluster, brokers).await,
+            Self::RestorePower(brokers) => power_loss::heal(cluster, brokers).await,
         }
     }
 }

@@ -13,12 +13,13 @@ use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
 use super::recorder::Recorder;
-use super::schedule::{self, Active};
+use super::schedule::{self, Active, Scene};
 use super::tail::TailReader;
 use super::{audit, fence, observe, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{settled, with_any};
 use crate::experiment::{Experiment, Profile};
+use crate::fault;
 
 /// How long clients may take to connect, join their groups and see a first message through.
 const CLIENT_START_LIMIT: Duration = Duration::from_secs(60);
@@ -75,6 +76,7 @@ impl Stage<'_> {
         let workload = &self.experiment.workload;
         topics::create(self.cluster, self.experiment).await?;
         settled(&self.cluster.harness(), TOPIC_LIMIT).await.context("the new topics are not in sync")?;
+        fault::prepare(self.cluster, &self.experiment.faults).await?;
         for profile in &self.experiment.profiles {
             self.recorder.emit(EventKind::TopicCreated {
                 profile: profile.name.clone(),
@@ -100,7 +102,10 @@ impl Stage<'_> {
 
         let zero = Instant::now();
         self.phase(Phase::Faults, planned(self.experiment))?;
-        schedule::run(self.cluster, &self.experiment.faults, &self.topics(), zero, self.active, self.recorder).await?;
+        let topics = self.topics();
+        let scene =
+            Scene { cluster: self.cluster, topics: &topics, zero, active: self.active, recorder: self.recorder };
+        schedule::run(scene, &self.experiment.faults).await?;
 
         self.phase(Phase::AfterRecovery, Some(workload.after_recovery))?;
         sleep(workload.after_recovery).await;

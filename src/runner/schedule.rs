@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{EventKind, Look, Phase, Proof};
 use tokio::time::{Instant, sleep_until};
@@ -11,8 +12,8 @@ use tokio::time::{Instant, sleep_until};
 use super::recorder::Recorder;
 use super::replicas;
 use crate::cluster::{Cluster, readiness};
-use crate::experiment::FaultSpec;
-use crate::fault::{self, Target, Undo};
+use crate::experiment::{FaultSpec, schedule};
+use crate::fault::{self, Undo};
 
 /// How long a cluster may take to be as before.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
@@ -20,12 +21,41 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
 /// Faults that are applied now, or may be, and how to take them back.
 #[derive(Debug, Default)]
 pub struct Active {
-    undo: Mutex<Vec<(usize, Undo)>>,
+    applied: Mutex<Vec<Applied>>,
+}
+
+#[derive(Debug, Clone)]
+struct Applied {
+    index: usize,
+    /// Brokers that no other fault may take hold of meanwhile.
+    brokers: Vec<i32>,
+    undo: Undo,
 }
 
 impl Active {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(usize, Undo)>> {
-        self.undo.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Applied>> {
+        self.applied.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Notes a fault before it is applied, with the brokers that it takes hold of; or gives the fault that has one
+    /// of them already, and which.
+    fn begin(&self, index: usize, brokers: Vec<i32>, undo: &Undo) -> Result<(), (usize, i32)> {
+        let mut applied = self.lock();
+        let taken = applied.iter().find_map(|other| {
+            let broker = other.brokers.iter().find(|broker| brokers.contains(broker))?;
+            Some((other.index, *broker))
+        });
+        match taken {
+            Some(taken) => Err(taken),
+            None => {
+                applied.push(Applied { index, brokers, undo: undo.clone() });
+                Ok(())
+            }
+        }
+    }
+
+    fn end(&self, index: usize) {
+        self.lock().retain(|other| other.index != index);
     }
 
     /// Takes back whatever is still applied, after a run that did not come to it.
@@ -35,30 +65,57 @@ impl Active {
     pub async fn heal_all(&self, cluster: &Cluster, recorder: &Recorder) -> Result<()> {
         loop {
             let next = self.lock().last().cloned();
-            let Some((index, undo)) = next else { return Ok(()) };
+            let Some(Applied { index, undo, .. }) = next else { return Ok(()) };
             heal(cluster, recorder, index, &undo).await?;
-            self.lock().retain(|(other, _)| *other != index);
+            self.end(index);
         }
     }
 }
 
-/// Runs all faults; `zero` is the end of warm-up. After each, recovery is awaited by state.
+/// What the faults of a run work with.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The profiles' topics.
+    pub topics: &'a [String],
+    /// The end of warm-up.
+    pub zero: Instant,
+    /// What is applied.
+    pub active: &'a Active,
+    /// Where events go.
+    pub recorder: &'a Recorder,
+}
+
+/// Runs all faults. After each group of those that overlap, recovery is awaited by state.
 ///
 /// # Errors
 /// When the engine or the run directory refuses. A fault that does not bite is no error, but a proof that
 /// does not hold.
-pub async fn run(
-    cluster: &Cluster,
-    faults: &[FaultSpec],
-    topics: &[String],
-    zero: Instant,
-    active: &Active,
-    recorder: &Recorder,
-) -> Result<()> {
-    let mut order: Vec<(usize, &FaultSpec)> = faults.iter().enumerate().collect();
-    order.sort_by_key(|(_, spec)| spec.at);
-    let last = order.last().map(|(index, _)| *index);
-    for (index, spec) in order {
+pub async fn run(scene: Scene<'_>, faults: &[FaultSpec]) -> Result<()> {
+    let Scene { cluster, topics, recorder, .. } = scene;
+    let groups = schedule::groups(faults);
+    for (n, group) in groups.iter().enumerate() {
+        let applied = try_join_all(group.iter().map(|&index| scene.fault(index, &faults[index]))).await?;
+        let applied: Vec<usize> = group.iter().zip(applied).filter(|(_, applied)| *applied).map(|(&i, _)| i).collect();
+        if applied.is_empty() {
+            continue;
+        }
+        if n + 1 == groups.len() {
+            recorder.emit(EventKind::PhaseStarted { phase: Phase::Recover, expected_ms: None })?;
+        }
+        recovered(cluster, recorder, &applied).await?;
+        for index in applied {
+            replicas::look(cluster, topics, Look::Recovered, Some(index), recorder).await?;
+        }
+    }
+    Ok(())
+}
+
+impl Scene<'_> {
+    /// One fault from its time to its healing. False if it hit nobody.
+    async fn fault(self, index: usize, spec: &FaultSpec) -> Result<bool> {
+        let Self { cluster, topics, zero, active, recorder } = self;
         sleep_until(zero + spec.at).await;
         let target = fault::resolve(cluster, spec.kind.target(), topics).await?;
         recorder.emit(EventKind::FaultResolved {
@@ -69,49 +126,38 @@ pub async fn run(
             same_for_all: target.same_for_all,
         })?;
         if target.brokers.is_empty() {
-            continue;
+            return Ok(false);
         }
-        one(cluster, index, spec, &target, topics, active, recorder).await?;
-        if Some(index) == last {
-            recorder.emit(EventKind::PhaseStarted { phase: Phase::Recover, expected_ms: None })?;
+        let undo = fault::undo(&spec.kind, &target, cluster);
+        let taken = if spec.kind.takes_the_broker() { target.brokers.clone() } else { Vec::new() };
+        if let Err((other, broker)) = active.begin(index, taken, &undo) {
+            let summary = format!("broker {broker} is in the hands of fault {} at this moment", other + 1);
+            let proof = Proof { holds: false, summary, evidence: serde_json::Map::new() };
+            let called_at = Stamp::now();
+            recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms: None })?;
+            return Ok(false);
         }
-        recovered(cluster, recorder, index).await?;
-        replicas::look(cluster, topics, Look::Recovered, Some(index), recorder).await?;
+        recorder.emit(EventKind::UndoRecorded { fault: index, undo: undo.describe() })?;
+
+        let called_at = Stamp::now();
+        let injected = Instant::now();
+        let note = |text: String| {
+            // A note that can't be stored is followed by an event that can't be either, and that one ends the run.
+            recorder.emit(EventKind::FaultStep { fault: index, text }).ok();
+        };
+        let proof = fault::inject(spec, &target, cluster, &note).await?;
+        let held = fault::held(spec);
+        let held_ms = held.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));
+        recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms })?;
+        // The look takes part of the time that the fault is held, so that healing comes when it was planned.
+        let heal_at = injected + held.unwrap_or_default();
+        sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
+        replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
+        sleep_until(heal_at).await;
+        heal(cluster, recorder, index, &undo).await?;
+        active.end(index);
+        Ok(true)
     }
-    Ok(())
-}
-
-async fn one(
-    cluster: &Cluster,
-    index: usize,
-    spec: &FaultSpec,
-    target: &Target,
-    topics: &[String],
-    active: &Active,
-    recorder: &Recorder,
-) -> Result<()> {
-    let undo = fault::undo(&spec.kind, target, cluster);
-    recorder.emit(EventKind::UndoRecorded { fault: index, undo: undo.describe() })?;
-    active.lock().push((index, undo.clone()));
-
-    let called_at = Stamp::now();
-    let injected = Instant::now();
-    let note = |text: String| {
-        // A note that can't be stored is followed by an event that can't be either, and that one ends the run.
-        recorder.emit(EventKind::FaultStep { fault: index, text }).ok();
-    };
-    let proof = fault::inject(spec, target, cluster, &note).await?;
-    let held = fault::held(spec);
-    let held_ms = held.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));
-    recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms })?;
-    // The look takes part of the time that the fault is held, so that healing comes when it was planned.
-    let heal_at = injected + held.unwrap_or_default();
-    sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
-    replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
-    sleep_until(heal_at).await;
-    heal(cluster, recorder, index, &undo).await?;
-    active.lock().retain(|(other, _)| *other != index);
-    Ok(())
 }
 
 async fn heal(cluster: &Cluster, recorder: &Recorder, index: usize, undo: &Undo) -> Result<()> {
@@ -125,10 +171,13 @@ async fn heal(cluster: &Cluster, recorder: &Recorder, index: usize, undo: &Undo)
     recorder.emit(EventKind::FaultHealed { fault: index, called_at, proof })
 }
 
-async fn recovered(cluster: &Cluster, recorder: &Recorder, index: usize) -> Result<()> {
+async fn recovered(cluster: &Cluster, recorder: &Recorder, faults: &[usize]) -> Result<()> {
     let (reached, state) = match readiness::settled(&cluster.harness(), RECOVERY_LIMIT).await {
         Ok(()) => (true, "all brokers answer, every partition has a living leader and all replicas in sync".to_owned()),
         Err(reason) => (false, format!("not recovered {reason}")),
     };
-    recorder.emit(EventKind::FaultRecovered { fault: index, reached, state })
+    for &fault in faults {
+        recorder.emit(EventKind::FaultRecovered { fault, reached, state: state.clone() })?;
+    }
+    Ok(())
 }

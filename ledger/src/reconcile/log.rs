@@ -181,9 +181,8 @@ impl State {
         let stream = &mut self.streams[found.stream];
         let highest = &mut p.authors.highest[found.highest];
         let is_plain = found.attempt == 0
-            && stream.id.partition == p.partition
             && p.position.is_none_or(|position| last_offset < position.offset)
-            && highest.is_none_or(|highest| highest < first.sequence)
+            && highest.is_none_or(|highest| first.sequence > highest)
             && last.sequence < stream.planes.dense_below()
             && stream.planes.without(first.sequence, stretch.len, &[PRESENT]) == stretch.len;
         if !is_plain || !p.log.append(offset, cell, stretch.len) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::engine::Engine;
 use super::program::{Program, lossproof};
 
-const EXPERIMENTS: [&str; 4] = ["disk-full", "leader-kill", "leader-partition", "rolling-restart"];
+const EXPERIMENTS: [&str; 5] = ["disk-full", "leader-kill", "leader-partition", "power-loss", "rolling-restart"];
 /// Five minutes on two cores.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 

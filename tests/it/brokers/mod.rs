@@ -9,6 +9,7 @@ mod catalogue;
 mod ending;
 pub mod engine;
 mod experiments;
+mod faults;
 mod foreign;
 mod harmless;
 mod keep;

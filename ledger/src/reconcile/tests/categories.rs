@@ -168,6 +168,20 @@ fn duplicates_and_the_applications_own_resend() {
 }
 
 #[test]
+fn a_copy_of_another_incarnation_is_a_duplicate_too() {
+    let again = |offset, sequence| audited(offset, Content::Message(Identity { incarnation: 1, ..id(sequence) }));
+    let counts = history(4).log([message(0, 0), message(1, 1), again(2, 1), again(3, 2)]).counts();
+    assert_eq!((counts.duplicates, counts.duplicate_records), (1, 1));
+    assert_eq!((counts.records_in_log, counts.in_log), (4, 3));
+}
+
+#[test]
+fn a_stretch_that_goes_on_beyond_what_was_offered_ends_in_phantoms() {
+    let counts = history(2).log([message(0, 0), message(1, 1), message(2, 2)]).counts();
+    assert_eq!((counts.records_in_log, counts.in_log, counts.phantom), (3, 2, 1));
+}
+
+#[test]
 fn a_resend_that_landed_twice_is_kafkas_duplicate() {
     let resend = Identity { attempt: 1, ..id(0) };
     let counts = history(1).log([audited(0, Content::Message(resend)), audited(1, Content::Message(resend))]).counts();

@@ -1,0 +1,128 @@
+//! Each fault of a broker's process or disk on one real cluster: it proves that it bites, it heals and the
+//! world is as before; and on a broker that is dead already it proves nothing.
+
+use std::time::Duration;
+
+use lossproof::cluster::engine::Engine as Docker;
+use lossproof::cluster::session::Session;
+use lossproof::cluster::{Cluster, readiness};
+use lossproof::experiment::{ClusterSpec, FaultKind, FaultSpec, Place, Selector};
+use lossproof::fault::{self, Target};
+use lossproof_ledger::event::Proof;
+
+use super::engine::Engine;
+
+const DISK_BYTES: u64 = 256 << 20;
+const RECOVERY_LIMIT: Duration = Duration::from_secs(90);
+
+struct World {
+    cluster: Cluster,
+}
+
+impl World {
+    async fn settled(&self) {
+        readiness::settled(&self.cluster.harness(), RECOVERY_LIMIT).await.unwrap();
+    }
+
+    /// Injects and heals on one broker, held for as long as it takes to look.
+    async fn hit(&self, kind: &FaultKind, broker: i32) -> (Proof, Proof) {
+        let target = Target { brokers: vec![broker], basis: String::new(), same_for_all: true };
+        let place = Place { file: String::new(), line: 1, column: 1 };
+        let spec = FaultSpec { at: Duration::ZERO, held: Some(Duration::ZERO), kind: kind.clone(), place };
+        let undo = fault::undo(kind, &target, &self.cluster);
+        let injected = fault::inject(&spec, &target, &self.cluster, &|_| ()).await.unwrap();
+        (injected, undo.heal(&self.cluster).await.unwrap())
+    }
+}
+
+fn faults(broker: i32) -> Vec<(FaultKind, &'static str, &'static str)> {
+    let target = Selector::Broker(broker);
+    let crash_loop =
+        FaultKind::CrashLoop { target, times: 2, up: Duration::from_secs(1), down: Duration::from_millis(100) };
+    vec![
+        (
+            FaultKind::Kill { target },
+            "gone by SIGKILL (exit code 137)",
+            "was not running when it should have been killed",
+        ),
+        (
+            FaultKind::Pause { target },
+            "frozen, its port accepts and nothing answers",
+            "did not answer when it should have been frozen",
+        ),
+        (
+            crash_loop,
+            "2 processes gone one after the other",
+            "ran 0 times only when it should have been killed 2 times",
+        ),
+        (
+            FaultKind::DiskFill { target },
+            "it reported the storage error and halted",
+            "was not running when its disk should have filled",
+        ),
+        (
+            FaultKind::DiskWipe { target },
+            "segments on its disk removed",
+            "was not running when its disk should have been wiped",
+        ),
+        (
+            FaultKind::PowerLoss { target },
+            "the flushed one is left",
+            "was not running when its power should have failed",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead() {
+    let engine = Engine::exclusive();
+    let image = std::env::var("KAFKA_IMAGE").unwrap_or_else(|_| "apache/kafka:3.9.2".to_owned());
+    let spec =
+        ClusterSpec { definition: "three-brokers".to_owned(), broker_config: Vec::new(), disk_bytes: DISK_BYTES };
+    let docker = Docker::connect().await.unwrap();
+    let cluster = Cluster::start(docker, &image, &spec, Session::begin().unwrap()).await.unwrap();
+    let session = cluster.session().to_owned();
+    let world = World { cluster };
+
+    for (broker, (kind, bites, _)) in [1, 2, 3].into_iter().cycle().zip(faults(1)) {
+        let name = kind.name();
+        fault::prepare(&world.cluster, &[spec_of(kind.clone())]).await.unwrap();
+        let (injected, healed) = world.hit(&kind, broker).await;
+        assert!(injected.holds && injected.summary.contains(bites), "{name}: {}", injected.summary);
+        assert!(healed.holds, "{name}: {}", healed.summary);
+        world.settled().await;
+        if matches!(kind, FaultKind::DiskFill { .. }) {
+            assert!(image_bytes(&engine, &session, broker) <= DISK_BYTES + (1 << 20), "more than the disk's size");
+        }
+        // As before, files of the faults' own included.
+        let container = &world.cluster.broker(broker).unwrap().container;
+        let files = engine.docker(&["exec", container, "find", "/data", "-name", "lossproof-*"]);
+        assert_eq!(files, "", "{name}");
+    }
+    world.cluster.is_as_new().await.unwrap();
+
+    for (kind, _, dead) in faults(2) {
+        let name = kind.name();
+        let container = &world.cluster.broker(2).unwrap().container;
+        world.cluster.engine.kill(container, "SIGKILL").await.unwrap();
+        world.cluster.engine.ended(container, Duration::from_secs(10)).await.unwrap();
+        let (injected, _) = world.hit(&kind, 2).await;
+        assert!(!injected.holds && injected.summary.contains(dead), "{name}: {}", injected.summary);
+        world.cluster.engine.start(container).await.unwrap();
+    }
+    assert!(world.cluster.tear_down().await.unwrap().is_empty());
+    assert_eq!(engine.left_of(&session), Vec::<String>::new());
+}
+
+fn spec_of(kind: FaultKind) -> FaultSpec {
+    let place = Place { file: String::new(), line: 1, column: 1 };
+    FaultSpec { at: Duration::ZERO, held: None, kind, place }
+}
+
+/// What a broker's image file takes of the host's disk.
+fn image_bytes(engine: &Engine, session: &str, broker: i32) -> u64 {
+    let helper = engine.docker(&["ps", "--quiet", "--filter", &format!("name=lossproof-{session}-disks")]);
+    let file = format!("/lossproof-{session}-images/broker-{broker}.img");
+    let kib = engine.docker(&["exec", &helper, "du", "-k", &file]);
+    kib.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 1024
+}
