@@ -24,6 +24,7 @@ enum Command {
     Run(cli::run::RunArgs),
     Plan(cli::plan::PlanArgs),
     List(cli::list::ListArgs),
+    Faults(cli::faults::FaultsArgs),
     /// Remove what dead or kept runs left; a live run is left alone.
     Clean(cli::clean::CleanArgs),
     Analyze(cli::analyze::AnalyzeArgs),
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
             Command::Reconcile(args) => cli::reconcile::run(args).await,
             Command::Plan(args) => cli::plan::run(&args),
             Command::List(args) => cli::list::run(&args),
+            Command::Faults(args) => cli::faults::run(&args),
             Command::Client(_) => Exit::Internal,
         }
     });

@@ -5,6 +5,7 @@ pub mod analyze;
 pub mod clean;
 pub mod client;
 pub mod explain;
+pub mod faults;
 pub mod list;
 pub mod plan;
 pub mod reconcile;

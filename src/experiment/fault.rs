@@ -85,19 +85,19 @@ fn kind(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<(FaultKind, Se
     let raw::Fault { at: _, held: _, kill, restart, pause, crash_loop, partition, disk_fill, disk_wipe, power_loss } =
         &fault.value;
     let places = [
-        ("kill", kill.as_ref().map(|kind| check.span(kind))),
-        ("restart", restart.as_ref().map(|kind| check.span(kind))),
-        ("pause", pause.as_ref().map(|kind| check.span(kind))),
-        ("crash_loop", crash_loop.as_ref().map(|kind| check.span(kind))),
-        ("partition", partition.as_ref().map(|kind| check.span(kind))),
-        ("disk_fill", disk_fill.as_ref().map(|kind| check.span(kind))),
-        ("disk_wipe", disk_wipe.as_ref().map(|kind| check.span(kind))),
-        ("power_loss", power_loss.as_ref().map(|kind| check.span(kind))),
+        kill.as_ref().map(|kind| check.span(kind)),
+        restart.as_ref().map(|kind| check.span(kind)),
+        pause.as_ref().map(|kind| check.span(kind)),
+        crash_loop.as_ref().map(|kind| check.span(kind)),
+        partition.as_ref().map(|kind| check.span(kind)),
+        disk_fill.as_ref().map(|kind| check.span(kind)),
+        disk_wipe.as_ref().map(|kind| check.span(kind)),
+        power_loss.as_ref().map(|kind| check.span(kind)),
     ];
-    let kinds = places.each_ref().map(|(name, _)| *name);
-    let given: Vec<(&str, Span)> = places.into_iter().filter_map(|(name, span)| Some((name, span?))).collect();
+    let named = FaultKind::NAMES.into_iter().zip(places);
+    let given: Vec<(&str, Span)> = named.filter_map(|(name, span)| Some((name, span?))).collect();
     if given.len() != 1 {
-        check.report(not_one_kind(&check.span(fault), &given, &kinds));
+        check.report(not_one_kind(&check.span(fault), &given));
         return None;
     }
 
@@ -137,10 +137,10 @@ fn crash_loop(check: &mut Check, raw: &raw::CrashLoop) -> Option<(FaultKind, Sel
     Some((FaultKind::CrashLoop { target, times: times?, up: up?, down: down? }, target, at))
 }
 
-fn not_one_kind(whole: &Span, given: &[(&str, Span)], kinds: &[&'static str]) -> Problem {
+fn not_one_kind(whole: &Span, given: &[(&str, Span)]) -> Problem {
     if given.is_empty() {
         return Problem::new("this fault does nothing: it has no kind")
-            .at(whole, format!("expected one of {}", one_of(kinds.iter().copied())))
+            .at(whole, format!("expected one of {}", one_of(FaultKind::NAMES)))
             .hint("for example `kill: { target: { leader_of: 0 } }`");
     }
     let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();

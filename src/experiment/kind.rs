@@ -78,6 +78,10 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// The keys of all kinds.
+    pub const NAMES: [&'static str; 8] =
+        ["kill", "restart", "pause", "crash_loop", "partition", "disk_fill", "disk_wipe", "power_loss"];
+
     /// Whether it takes hold of the broker's process or disk, as only one fault at a time can. Network faults
     /// combine with all others.
     #[must_use]

@@ -205,8 +205,39 @@ fn faults_are_in_order_of_time() {
     );
     let times: Vec<_> = good(&text).faults.iter().map(|fault| fault.at.as_secs()).collect();
     assert_eq!(times, [1, 9]);
-    let overlap = read(&text.replace("8s", "8s 1ms")).unwrap_err();
-    assert!(overlap.to_string().contains("sample.yaml:5:9: overlapping faults"), "{overlap}");
+}
+
+/// Two faults of which the second begins while the first holds.
+#[test_case("kill: { target: all }", "disk_fill: { target: { broker: 1 } }", true; "all and one")]
+#[test_case("kill: { target: { broker: 1 } }", "pause: { target: { broker: 1 } }", true; "the same one")]
+#[test_case("kill: { target: { leader_of: 0 } }", "kill: { target: { leader_of: 0 } }", true; "the same role")]
+#[test_case("kill: { target: { broker: 1 } }", "pause: { target: { broker: 2 } }", false; "two brokers")]
+#[test_case("kill: { target: { broker: 1 } }", "pause: { target: { leader_of: 0 } }", false; "perhaps the same one")]
+#[test_case("kill: { target: all }", "partition: { isolate: { broker: 1 }, from: brokers }", false; "a cut")]
+fn faults_at_the_same_time(first: &str, second: &str, conflict: bool) {
+    let faults = |second_at: &str| {
+        format!("faults:\n- {{ at: 1s, for: 8s, {first} }}\n- {{ at: {second_at}, for: 2s, {second} }}\n")
+    };
+    let text = |at: &str| format!("{HEAD}profiles: {{ own: {{}} }}\n{}", faults(at));
+    let overlapping = read(&text("8s 999ms"));
+    match overlapping {
+        Ok(experiment) => {
+            assert!(!conflict);
+            assert_eq!(schedule::groups(&experiment.faults), [[0, 1]]);
+        }
+        Err(problems) => assert!(conflict && problems.to_string().contains("two faults at the same time on")),
+    }
+    assert_eq!(schedule::groups(&good(&text("9s")).faults), [[0], [1]]);
+}
+
+#[test]
+fn faults_that_overlap_by_others_stand_together() {
+    let cut = |at: &str, held: &str| {
+        format!("- {{ at: {at}, for: {held}, partition: {{ isolate: {{ broker: 1 }}, from: brokers }} }}\n")
+    };
+    let cuts = [cut("0s", "10s"), cut("1s", "2s"), cut("9s", "5s"), cut("13s", "1s"), cut("14s", "1s")].concat();
+    let experiment = good(&format!("{HEAD}profiles: {{ own: {{}} }}\nfaults:\n{cuts}"));
+    assert_eq!(schedule::groups(&experiment.faults), [vec![0, 1, 2, 3], vec![4]]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod crash_loop;
 mod disk_fill;
 mod disk_wipe;
 mod kill;
+pub mod pages;
 mod partition;
 mod pause;
 mod power_loss;

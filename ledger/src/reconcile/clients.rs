@@ -111,7 +111,7 @@ impl ClientPass {
 
     fn settle_acks(&mut self) {
         let Some(acks) = self.acks.take() else { return };
-        self.state.streams[acks.stream as usize].planes.tell_all(acks.sequence, acks.len, Told::Acked);
+        self.state.streams[acks.stream as usize].planes.acknowledge(acks.sequence, acks.len);
         let mut n = 0;
         while n < acks.len {
             let (sequence, offset) = (acks.sequence + n, acks.offset + n.cast_signed());

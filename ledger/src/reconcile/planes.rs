@@ -87,23 +87,10 @@ impl Planes {
         }
     }
 
-    /// As [`Self::tell`], for consecutive sequences below `dense_below`.
-    pub fn tell_all(&mut self, first: u64, len: u64, told: Told) {
-        let new = told as usize + 1;
+    /// Tells consecutive sequences below `dense_below` as acknowledged, which is the best there is.
+    pub fn acknowledge(&mut self, first: u64, len: u64) {
         for (index, mask) in words(first, len) {
-            let group = &mut self.groups[index];
-            if (group[0] | group[1] | group[2]) & mask == 0 {
-                for (digit, word) in group[..PRESENT].iter_mut().enumerate() {
-                    *word |= if new >> digit & 1 == 1 { mask } else { 0 };
-                }
-            } else {
-                let mut left = mask;
-                while left != 0 {
-                    let bit = left & left.wrapping_neg();
-                    self.tell(Place { group: index, bit }, told);
-                    left ^= bit;
-                }
-            }
+            set_digits(&mut self.groups[index], mask, Told::Acked);
         }
     }
 
@@ -145,15 +132,8 @@ impl Planes {
     #[inline]
     pub fn tell(&mut self, place: Place, told: Told) {
         let group = &mut self.groups[place.group];
-        let new = told as usize + 1;
-        if new > digits(group, place.bit) {
-            for (digit, word) in group[..PRESENT].iter_mut().enumerate() {
-                if new >> digit & 1 == 1 {
-                    *word |= place.bit;
-                } else {
-                    *word &= !place.bit;
-                }
-            }
+        if told as usize + 1 > digits(group, place.bit) {
+            set_digits(group, place.bit, told);
         }
     }
 
@@ -182,6 +162,17 @@ fn words(first: u64, len: u64) -> impl Iterator<Item = (usize, u64)> {
         let beyond = (number * 64 + 64).saturating_sub(end);
         (number as usize, u64::MAX << from & u64::MAX >> beyond)
     })
+}
+
+#[inline]
+fn set_digits(group: &mut Group, mask: u64, told: Told) {
+    for (digit, word) in group[..PRESENT].iter_mut().enumerate() {
+        if (told as usize + 1) >> digit & 1 == 1 {
+            *word |= mask;
+        } else {
+            *word &= !mask;
+        }
+    }
 }
 
 #[inline]

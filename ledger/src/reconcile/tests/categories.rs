@@ -69,6 +69,15 @@ fn the_best_that_was_told_counts() {
     assert_eq!((counts.acked, counts.failed), (1, 1));
 }
 
+#[test]
+fn an_acknowledgement_is_better_than_all_that_was_told_before() {
+    for before in [Unsent, Failed, Indeterminate, Unconfirmed, Acked] {
+        let log = [message(0, 0), message(1, 1), message(2, 2)];
+        let tellings = [told(1, before, None), told(0, Acked, 0), told(1, Acked, 1), told(2, Acked, 2)];
+        assert_eq!(history(3).log(log).told(tellings).counts().acked, 3, "{before:?}");
+    }
+}
+
 #[test_case(100, 1, 0; "past")]
 #[test_case(1, 1, 0; "just past")]
 #[test_case(0, 0, 1; "not come to it")]
