@@ -113,6 +113,7 @@ fn time_line(experiment: &Experiment) -> Vec<Vec<String>> {
     } else {
         rows.push(row(" ", workload.warm_up, "the faults' clock starts: `at` counts from here".to_owned()));
     }
+    let mut events = Vec::new();
     for fault in &experiment.faults {
         let begin = workload.warm_up + fault.at;
         let (sign, end) = match fault.kind {
@@ -124,9 +125,13 @@ fn time_line(experiment: &Experiment) -> Vec<Vec<String>> {
             FaultKind::CrashLoop { .. } => ("~", "started for the last time"),
             FaultKind::DiskFill { .. } => (" ", "the disk is freed, the broker started again"),
         };
-        rows.push(row(" ", begin, fault.to_string()));
-        rows.push(row(sign, begin + schedule::duration(fault), end.to_owned()));
+        let end_at = begin + schedule::duration(fault);
+        events.push((begin, row(" ", begin, fault.to_string())));
+        events.push((end_at, row(sign, end_at, end.to_owned())));
     }
+    // Faults may overlap.
+    events.sort_by_key(|(at, _)| *at);
+    rows.extend(events.into_iter().map(|(_, row)| row));
     let end = schedule::offering(experiment);
     let quiet = end.saturating_sub(workload.after_recovery);
     if !experiment.faults.is_empty() {

@@ -56,7 +56,7 @@ fn essence(experiment: &Experiment) -> String {
 fn every_embedded_experiment_is_sound() {
     let experiments = load_embedded().unwrap();
     let names: Vec<_> = experiments.iter().map(|experiment| experiment.name.as_str()).collect();
-    assert_eq!(names, ["disk-full", "leader-kill", "leader-partition", "rolling-restart"]);
+    assert_eq!(names, ["disk-full", "leader-kill", "leader-partition", "power-loss", "rolling-restart"]);
     for experiment in &experiments {
         let again = good(&experiment.resolved);
         assert_eq!(essence(&again), essence(experiment));

@@ -95,6 +95,7 @@ fn a_folder_is_planned_file_by_file() {
             "disk-full  (experiments/disk-full.yaml)",
             "leader-kill  (experiments/leader-kill.yaml)",
             "leader-partition  (experiments/leader-partition.yaml)",
+            "power-loss  (experiments/power-loss.yaml)",
             "rolling-restart  (experiments/rolling-restart.yaml)",
         ]
     );
