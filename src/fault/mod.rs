@@ -6,10 +6,10 @@
 
 mod disk_fill;
 mod kill;
+pub mod net;
 mod partition;
 mod restart;
 mod selector;
-mod tc;
 
 use std::time::Duration;
 
