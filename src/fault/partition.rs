@@ -89,23 +89,24 @@ fn cut_from(peers: &[&Broker], ports: &[u16]) -> Result<Effect> {
 
 pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
     let network = Network::default();
-    let mut dropped = Vec::new();
+    let mut before = Vec::new();
     for &id in brokers {
-        dropped.push(network.drops(cluster, id).await?);
+        before.push(network.standing(cluster, id).await?);
     }
     if let Err(error) = network.clear(cluster, brokers).await {
         tracing::warn!("network rules: {error:#}");
     }
-    let qdiscs = try_join_all(brokers.iter().map(|&id| cluster.in_namespace(id, "tc qdisc show"))).await?;
     let mut findings = Findings::default();
-    for ((&id, qdiscs), dropped) in brokers.iter().zip(&qdiscs).zip(dropped) {
-        let gone = !["htb", "ingress"].iter().any(|rule| qdiscs.contains(rule));
+    for (&id, before) in brokers.iter().zip(before) {
+        let after = network.standing(cluster, id).await?;
+        let gone = after.queues == 0;
+        let dropped = (before.queues > 0).then_some(before.dropped);
         let sentence = match (gone, dropped) {
             (true, Some(dropped)) => format!("broker {id}: rule removed after {dropped} dropped packets"),
             (true, None) => format!("broker {id}: no rule was there"),
-            (false, _) => format!("broker {id}: the rule is still there: {}", qdiscs.trim()),
+            (false, _) => format!("broker {id}: {} rules are still there", after.queues),
         };
-        findings.add(id, gone, sentence, json!({ "qdiscs": qdiscs.trim(), "dropped": dropped }));
+        findings.add(id, gone, sentence, json!({ "rules": after.queues, "dropped": dropped }));
     }
     Ok(findings.proof())
 }

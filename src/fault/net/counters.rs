@@ -28,6 +28,15 @@ pub struct Counters {
     pub queued: u64,
 }
 
+/// What stands at a broker, of all effects together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Standing {
+    /// Queues that effects made: none, where no effect stands.
+    pub queues: usize,
+    /// Packets that cuts and losses dropped.
+    pub dropped: u64,
+}
+
 impl Counters {
     /// Packets that the effect concerned.
     #[must_use]
@@ -68,14 +77,19 @@ impl Queue {
     }
 }
 
-/// Packets dropped by cuts and losses, whoever put them on, out of the output of [`SHOW`]. None when none stands.
+/// What stands at a broker, whoever put it there, out of the output of [`SHOW`].
 ///
 /// # Errors
 /// When the output is not understood.
-pub(super) fn drops(shown: &str) -> Result<Option<u64>> {
-    let dropping = parse(shown)?.into_iter().filter(|queue| queue.class().is_some_and(|class| class >= minor::cut(0)));
-    let drops: Vec<u64> = dropping.map(|queue| queue.drops).collect();
-    Ok((!drops.is_empty()).then(|| drops.iter().sum()))
+pub(super) fn standing(shown: &str) -> Result<Standing> {
+    let mut standing = Standing::default();
+    for queue in parse(shown)? {
+        if let Some(class) = queue.class() {
+            standing.queues += 1;
+            standing.dropped += if class >= minor::cut(0) { queue.drops } else { 0 };
+        }
+    }
+    Ok(standing)
 }
 
 fn parse(shown: &str) -> Result<Vec<Queue>> {

@@ -24,9 +24,10 @@ use crate::cluster::Cluster;
 use crate::cluster::shell::{CLEAR_NETWORK, NetShell};
 
 pub use capabilities::{Capabilities, Capability, Need, missing, probe};
-pub use counters::Counters;
+pub use counters::{Counters, Standing};
 pub use effect::{Action, Direction, Effect, End, Scope};
 
+use effect::Side;
 use plan::Plan;
 
 /// Who runs lines of shell in the brokers' network namespaces, by shells that stay.
@@ -52,7 +53,8 @@ impl Namespaces for HashMap<i32, NetShell> {
 
 /// The network effects of a run: what stands at which broker.
 ///
-/// At a broker that it has not seen yet, or where a step failed, it first removes all that is there.
+/// At a broker that it has not seen yet it first removes all that is there. A step that fails is gone back on;
+/// where that fails too, all is removed before the next one.
 #[derive(Debug, Default)]
 pub struct Network {
     brokers: Mutex<BTreeMap<i32, Known>>,
@@ -68,12 +70,24 @@ struct Known {
 }
 
 impl Network {
+    /// Makes brokers ready, so that effects can come and go without a touch on other packets, until
+    /// [`Network::clear`]. Where this was not done, the first effect on a side and the end of the last one stop all
+    /// that the broker sends for some milliseconds, and what it sends then is lost: the kernel takes an
+    /// interface out of service to change its root.
+    ///
+    /// # Errors
+    /// When a kernel refused, as one without ifb does for `incoming`, which effects on what comes in need.
+    pub async fn prepare(&self, namespaces: &impl Namespaces, brokers: &[i32], incoming: bool) -> Result<()> {
+        let ready = if incoming { vec![Side::Out, Side::In] } else { vec![Side::Out] };
+        self.go_over(namespaces, brokers, |_, plan| Ok(Plan { ready: ready.clone(), ..plan.clone() })).await
+    }
+
     /// Puts an effect on at some brokers, at all of them at once. One that is not `on` is only prepared:
     /// nothing happens to a packet before [`Network::switch`], which then has less to do.
     ///
     /// # Errors
     /// Nothing was done where an effect is refused as such: it makes no sense, or there are too many, or the id is
-    /// taken. Otherwise a kernel refused; the effect may then stand at some of the brokers, until it is taken off.
+    /// taken. Otherwise a kernel refused; it then stands at those brokers where it did not, until it is taken off.
     pub async fn put(
         &self,
         namespaces: &impl Namespaces,
@@ -132,13 +146,12 @@ impl Network {
         Ok(try_join_all(counted).await?.into_iter().collect())
     }
 
-    /// Packets dropped at a broker by the cuts and losses that stand there, whoever put them on. None when
-    /// none stands.
+    /// What stands at a broker, whoever put it there.
     ///
     /// # Errors
     /// When the counters can't be read.
-    pub async fn drops(&self, namespaces: &impl Namespaces, broker: i32) -> Result<Option<u64>> {
-        counters::drops(&namespaces.run(broker, counters::SHOW).await?)
+    pub async fn standing(&self, namespaces: &impl Namespaces, broker: i32) -> Result<Standing> {
+        counters::standing(&namespaces.run(broker, counters::SHOW).await?)
     }
 
     async fn brokers_with(&self, id: usize) -> Vec<i32> {
@@ -166,16 +179,34 @@ impl Network {
             };
             steps.push((broker, next, line));
         }
-        let done = join_all(steps.iter().map(|(broker, _, line)| async move {
-            match line {
-                Some(line) => namespaces.run(*broker, line).await.with_context(|| format!("broker {broker}")),
-                None => Ok(String::new()),
+        let done = join_all(steps.iter().map(|(broker, next, line)| {
+            let last = &known[broker].plan;
+            async move {
+                let Some(line) = line else { return Ok(()) };
+                let done = namespaces.run(*broker, line).await.with_context(|| format!("broker {broker}"));
+                let Err(error) = done else { return Ok(()) };
+                Err((error, go_back(namespaces, *broker, next, last).await))
             }
         }))
         .await;
-        for ((broker, next, _), done) in steps.into_iter().zip(&done) {
-            known.insert(broker, Known { plan: next, stands: done.is_ok() });
+        let mut failed = None;
+        for ((broker, next, _), done) in steps.into_iter().zip(done) {
+            let known = known.entry(broker).or_default();
+            match done {
+                Ok(()) => *known = Known { plan: next, stands: true },
+                Err((error, back)) => {
+                    known.stands = back.is_ok();
+                    failed.get_or_insert(error);
+                }
+            }
         }
-        done.into_iter().collect::<Result<Vec<_>>>().map(drop)
+        failed.map_or(Ok(()), Err)
     }
+}
+
+/// Leaves a broker as it was before a step that failed: what stood there goes on standing, its counters too.
+async fn go_back(namespaces: &impl Namespaces, broker: i32, failed: &Plan, last: &Plan) -> Result<()> {
+    // Most of its steps fail, as they were not reached on the way; what counts is what stands afterwards.
+    namespaces.run(broker, &format!("{} || true", failed.go_back_to(last)?)).await?;
+    counters::read(&namespaces.run(broker, counters::SHOW).await?, last).map(drop)
 }

@@ -8,7 +8,6 @@
 //! that fails leaves the filter as it was.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -31,10 +30,20 @@ pub(super) struct Placed {
     pub slot: u8,
 }
 
+/// What one line does: shell commands, one batch of tc, shell commands.
+#[derive(Debug, Default)]
+struct Steps {
+    before: Vec<String>,
+    batch: Vec<String>,
+    after: Vec<String>,
+}
+
 /// All effects at a broker, by their id.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Plan {
     pub effects: BTreeMap<usize, Placed>,
+    /// Sides that are kept ready, with effects or without.
+    pub ready: Vec<Side>,
 }
 
 /// Numbers of classes and, as handles, of their queues.
@@ -98,7 +107,11 @@ impl Plan {
     }
 
     fn uses(&self, side: Side) -> bool {
-        self.effects.values().any(|placed| placed.effect.is_on(side))
+        self.ready.contains(&side) || self.effects.values().any(|placed| placed.effect.is_on(side))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.effects.is_empty() && self.ready.is_empty()
     }
 
     /// The line of shell (bash) that goes over from this plan to another one. None when nothing is to be done.
@@ -106,38 +119,49 @@ impl Plan {
         if self == next {
             return Ok(None);
         }
-        if next.effects.is_empty() {
+        if next.is_empty() {
             return Ok(Some(CLEAR_NETWORK.to_owned()));
         }
-        let mut before = Vec::new();
-        let mut batch = Vec::new();
-        let mut after = Vec::new();
+        let steps = self.steps_to(next)?;
+        let batch = (!steps.batch.is_empty()).then(|| format!("tc -b - <<< $'{}'", steps.batch.join("\\n")));
+        Ok(Some([steps.before, batch.into_iter().collect(), steps.after].concat().join(" && ")))
+    }
+
+    /// The line that goes back to another plan where going over to this one failed somewhere on the way.
+    /// Its steps fail where there is nothing to go back from.
+    pub(super) fn go_back_to(&self, last: &Self) -> Result<String> {
+        if last.is_empty() {
+            return Ok(CLEAR_NETWORK.to_owned());
+        }
+        let steps = self.steps_to(last)?;
+        let batch = format!("tc -force -b - <<< $'{}' &>/dev/null", steps.batch.join("\\n"));
+        Ok([steps.before, vec![batch], steps.after].concat().join("; "))
+    }
+
+    fn steps_to(&self, next: &Self) -> Result<Steps> {
+        let mut steps = Steps::default();
         for side in [Side::Out, Side::In] {
             match (self.uses(side), next.uses(side)) {
                 (false, false) => continue,
                 (true, false) => {
-                    after.push(remove_side(side));
+                    steps.after.push(remove_side(side));
                     continue;
                 }
                 (false, true) => {
                     if side == Side::In {
                         // Its queue length is that of unconcerned packets.
-                        before.push(format!(
+                        steps.before.push(format!(
                             "ip link add {INGRESS_DEVICE} txqueuelen 1000 type ifb && ip link set {INGRESS_DEVICE} up"
                         ));
-                        batch.push(format!("qdisc add dev {DEVICE} handle ffff: ingress"));
+                        steps.batch.push(format!("qdisc add dev {DEVICE} handle ffff: ingress"));
                     }
-                    batch.push(format!("qdisc add dev {} root handle 1: htb default 0", device(side)));
+                    steps.batch.push(format!("qdisc add dev {} root handle 1: htb default 0", device(side)));
                 }
                 (true, true) => {}
             }
-            self.go_over_on(side, next, &mut batch)?;
+            self.go_over_on(side, next, &mut steps.batch)?;
         }
-        if !batch.is_empty() {
-            before.push(format!("tc -b - <<< $'{}'", batch.join("\\n")));
-        }
-        before.extend(after);
-        Ok(Some(before.join(" && ")))
+        Ok(steps)
     }
 
     fn go_over_on(&self, side: Side, next: &Self, batch: &mut Vec<String>) -> Result<()> {
@@ -244,13 +268,11 @@ pub(super) const fn device(side: Side) -> &'static str {
 }
 
 fn remove_side(side: Side) -> String {
-    let mut line = String::new();
     match side {
-        Side::Out => write!(line, "tc qdisc del dev {DEVICE} root").ok(),
+        Side::Out => format!("tc qdisc del dev {DEVICE} root"),
         // The way to the device ends before the device does.
-        Side::In => write!(line, "tc qdisc del dev {DEVICE} ingress && ip link del {INGRESS_DEVICE}").ok(),
-    };
-    line
+        Side::In => format!("tc qdisc del dev {DEVICE} ingress && ip link del {INGRESS_DEVICE}"),
+    }
 }
 
 /// Whether an effect needs the way over an ifb device.
