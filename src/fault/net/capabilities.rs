@@ -182,3 +182,39 @@ fn trials() -> String {
     // In a shell of its own, so that `exit` ends no more than that.
     format!("({}); code=$?; {remove}; (exit $code)", trials.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Capabilities, Need, missing, trials};
+    use crate::fault::net::{Action, Direction, Effect, End, Scope};
+
+    const PRINTED: &str = "need 0 0 \nneed 1 0 \nneed 2 0 \nneed 3 0 \nneed 4 2 Error: Unknown device type.\n\
+                           need 5 2 Error: Specified qdisc kind is unknown.\n";
+
+    #[test]
+    fn an_effect_lacks_what_the_kernel_does() {
+        let found = Capabilities::parse(PRINTED).unwrap();
+        assert_eq!(found.all[5].said, "Error: Specified qdisc kind is unknown.");
+        let lacks = |action, direction| {
+            let peers = vec!["10.0.0.1/32".parse().unwrap()];
+            let scope = Scope { direction, peers, except: vec![], ports: vec![], end: End::Own };
+            missing(&Effect { action, scopes: vec![scope] }, &found)
+        };
+        let latency = Action::Latency { delay: Duration::from_millis(1), jitter: Duration::ZERO };
+        assert_eq!(lacks(Action::Cut, Direction::To), []);
+        assert_eq!(lacks(Action::Cut, Direction::From), [Need::Ingress]);
+        assert_eq!(lacks(Action::Loss { per_cent: 1.0 }, Direction::To), []);
+        assert_eq!(lacks(latency, Direction::Both), [Need::Netem, Need::Ingress]);
+        assert!(Need::Netem.how().contains("sch_netem"));
+    }
+
+    #[test]
+    fn a_trial_without_an_answer_is_an_error() {
+        for bad in ["", "need 0 0 \n", &PRINTED.replace("need 5 ", "need 5"), &PRINTED.replace("need 3 0 ", "need 3")] {
+            assert!(Capabilities::parse(bad).is_err(), "{bad}");
+        }
+        assert!(!trials().contains('\n'), "one command is one line");
+    }
+}

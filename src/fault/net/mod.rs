@@ -9,6 +9,8 @@ mod capabilities;
 mod counters;
 mod effect;
 mod plan;
+#[cfg(test)]
+mod plan_tests;
 mod program;
 #[cfg(test)]
 mod program_tests;

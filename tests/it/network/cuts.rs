@@ -61,7 +61,7 @@ async fn a_cut_takes_effect_at_once_and_for_itself_alone() {
     arrivals.assert_whole(3, CUT);
     let over = arrivals.at(2, CUT);
     assert!(over.len() < usize::try_from(arrivals.count).unwrap());
-    let mut delays = [Vec::new(), Vec::new()];
+    let (mut delays, mut last) = ([Vec::new(), Vec::new()], Vec::new());
     for (number, step) in steps.iter().enumerate() {
         let until = steps.get(number + 1).map_or(u64::MAX, |next| next.called);
         let during = |sent: u64| (step.returned..until).contains(&sent);
@@ -69,6 +69,8 @@ async fn a_cut_takes_effect_at_once_and_for_itself_alone() {
             let leaked: Vec<_> = over.iter().filter(|packet| during(packet.sent) && until < u64::MAX).collect();
             assert!(leaked.is_empty(), "sent after the call had returned, and arrived: {leaked:?}");
             delays[usize::from(number >= TOGGLES)].push(step.returned - step.called);
+            let sent = over.iter().map(|packet| packet.sent).filter(|sent| (step.called..step.returned).contains(sent));
+            last.push(sent.max().map_or(0, |sent| sent - step.called));
         } else {
             let numbers: Vec<u64> = over.iter().filter(|packet| during(packet.sent)).map(|p| p.number).collect();
             assert!(numbers.len() > 10, "{} packets came through while nothing stood", numbers.len());
@@ -82,6 +84,8 @@ async fn a_cut_takes_effect_at_once_and_for_itself_alone() {
         // Other work on a small machine may slow down some of them, but not each.
         assert!(delays[0] < 5000, "a cut {what} took {delays:?} us");
     }
+    last.sort_unstable();
+    println!("us from call to the sending of the last packet that arrived: {last:?}");
     bed.assert_as_before();
 }
 

@@ -12,12 +12,14 @@ use super::bed::Bed;
 const CLOCK: &str = r#"use Socket; use Config; $| = 1; my $call = $Config{archname} =~ /aarch64|arm64/ ? 113 : 228;
 sub now { my $t = "\0" x 16; syscall($call, 1, $t) == 0 or die; my ($s, $ns) = unpack("qq", $t); $s * 1000000 + int($ns / 1000) }"#;
 
-/// Arguments: packets, bytes each, then address:port of each receiver.
-const SENDER: &str = r#"my ($count, $size, @to) = @ARGV; socket(S, PF_INET, SOCK_DGRAM, 0) or die;
-@to = map { my ($ip, $port) = split /:/; pack_sockaddr_in($port, inet_aton($ip)) } @to; my $start = now();
+/// Arguments: packets, bytes each, then address:port of each receiver. A socket each, with room enough and never
+/// waiting, so that a queue which holds one flow up holds up no other.
+const SENDER: &str = r#"my ($count, $size, @to) = @ARGV;
+@to = map { my ($ip, $port) = split /:/; socket(my $s, PF_INET, SOCK_DGRAM, 0) or die;
+  setsockopt($s, SOL_SOCKET, 32, 8 << 20) or die; [$s, pack_sockaddr_in($port, inet_aton($ip))] } @to; my $start = now();
 for my $n (0 .. $count - 1) { my $at = $start + $n * 1000;
   while ((my $wait = $at - now()) > 0) { select(undef, undef, undef, $wait / 1000000) }
-  for my $to (@to) { my $text = "$n " . now() . " "; send(S, $text . "x" x ($size - length $text), 0, $to) } }"#;
+  for my $to (@to) { my $text = "$n " . now() . " "; send($to->[0], $text . "x" x ($size - length $text), 0x40, $to->[1]) } }"#;
 
 /// Arguments: how long in microseconds, then ports. Prints port, number, sent at, arrived at.
 const RECEIVER: &str = r#"my ($time, @ports) = @ARGV; my ($bits, %sockets, @seen) = (""); for my $port (@ports) {
@@ -43,7 +45,7 @@ pub struct Arrival {
 
 /// A flow that runs.
 pub struct Flow {
-    count: u64,
+    pub count: u64,
     sender: Child,
     receivers: BTreeMap<i32, Child>,
 }
