@@ -20,6 +20,11 @@ use crate::cluster::shell::{CLEAR_NETWORK, DEVICE, INGRESS_DEVICE};
 const SHAPING_SLOTS: u8 = 6;
 const CUT_SLOTS: u8 = u8::MAX;
 
+/// Where a cut's packets end. A full queue tells the sender: its TCP repeats every half a second without
+/// waiting longer each time, and gives the connection up after some 8 s. `blackhole` would be silent, as a
+/// network is: TCP waits twice as long each time, and goes on after the cut.
+const CUT_QUEUE: &str = "bfifo limit 1";
+
 /// An effect at a broker.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Placed {
@@ -201,7 +206,7 @@ impl Plan {
         for placed in here {
             match placed.effect.action {
                 Action::Cut => {
-                    classes.insert(minor::cut(placed.slot), dropping("bfifo limit 1"));
+                    classes.insert(minor::cut(placed.slot), dropping(CUT_QUEUE));
                     continue;
                 }
                 // Unlike a full queue it does not tell the sender, who would repeat at once.
