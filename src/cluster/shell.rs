@@ -1,7 +1,7 @@
 //! A shell that waits in a holder's network namespace, so that a rule takes effect in a millisecond.
 //!
-//! It is also the dead man's switch: when lossproof dies, its input ends, and it removes the root
-//! qdisc; when the connection hangs instead, it does the same after `SILENCE_LIMIT_S`.
+//! It is also the dead man's switch: when lossproof dies, its input ends, and it removes all that network
+//! faults added; when the connection hangs instead, it does the same after `SILENCE_LIMIT_S`.
 
 use std::time::Duration;
 
@@ -20,6 +20,15 @@ use super::engine::Engine;
 /// Without a word from lossproof for so long, the shell takes it for dead.
 const SILENCE_LIMIT_S: u64 = 20;
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// Where the shell notes the queue length of the device.
+const QUEUE_LENGTH: &str = "/run/lossproof-queue-length";
+/// The interface of a holder that everybody else is behind.
+pub const DEVICE: &str = "eth0";
+/// The interface that a network fault leads incoming packets through.
+pub const INGRESS_DEVICE: &str = "lossproof0";
+/// A line of shell, for this shell alone, that removes all that network faults can have added. Fine when there is
+/// nothing; it fails when something stays.
+pub const CLEAR_NETWORK: &str = "clear_network";
 /// Separates the output of commands; no tool prints it.
 const MARK: char = '\u{1}';
 
@@ -39,13 +48,25 @@ type Output = std::pin::Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::err
 type Input = std::pin::Pin<Box<dyn AsyncWrite + Send>>;
 
 impl NetShell {
-    /// Opens one in a running container that has bash and tc.
+    /// Opens one in a running container that has bash, tc and ip.
     ///
     /// # Errors
     /// When the container does not run.
     pub async fn open(engine: &Engine, container: &str) -> Result<Self> {
+        // The first queue on a device whose queue length was 0 sets it to 1000, and the last one leaves it so.
+        // What it was is noted where the next shell finds it, before the first rule.
         let program = format!(
-            "trap 'tc qdisc del dev eth0 root 2>/dev/null' EXIT
+            "[ -s {QUEUE_LENGTH} ] || cat /sys/class/net/{DEVICE}/tx_queue_len >{QUEUE_LENGTH} || exit
+            {CLEAR_NETWORK}() {{
+              local stays
+              tc -force -b - <<< $'qdisc del dev {DEVICE} root\\nqdisc del dev {DEVICE} ingress' &>/dev/null
+              [ ! -e /sys/class/net/{INGRESS_DEVICE} ] || ip link del {INGRESS_DEVICE}
+              [ $(</sys/class/net/{DEVICE}/tx_queue_len) = $(<{QUEUE_LENGTH}) ] \\
+                || ip link set {DEVICE} txqueuelen $(<{QUEUE_LENGTH})
+              stays=$(tc qdisc show) || return
+              case $stays in *htb*|*ingress*|*{INGRESS_DEVICE}*) echo \"stays: $stays\"; return 1 ;; esac
+            }}
+            trap {CLEAR_NETWORK} EXIT
             while IFS= read -r -t {SILENCE_LIMIT_S} line; do
               eval \"$line\" 2>&1 </dev/null
               printf '{MARK}%s{MARK}\\n' $?

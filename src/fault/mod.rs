@@ -8,14 +8,18 @@ mod crash_loop;
 mod disk_fill;
 mod disk_wipe;
 mod kill;
+pub mod net;
 pub mod pages;
 mod partition;
 mod pause;
 mod power_loss;
 mod restart;
 mod selector;
+<<<<<<< HEAD
 mod tc;
 mod volume;
+=======
+>>>>>>> net
 
 use std::time::Duration;
 

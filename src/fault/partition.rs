@@ -5,14 +5,17 @@
 //! a new connection over the cut is not answered, and one beside it is. A cut on a port that nothing
 //! uses drops nothing, and so proves nothing.
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::future::try_join_all;
+use ipnet::Ipv4Net;
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
-use super::tc::{self, Plan};
+use super::net::{Action, Direction, Effect, End, Network, Scope};
 use super::{Findings, brokers_of};
 use crate::cluster::{Broker, Cluster};
 use crate::experiment::HARNESS_PORT;
@@ -20,19 +23,28 @@ use crate::experiment::HARNESS_PORT;
 /// Followers fetch at least twice a second (`replica.fetch.wait.max.ms` is 500), controllers too.
 const TRAFFIC_LIMIT: Duration = Duration::from_secs(5);
 
+/// Only one partition stands at a time.
+const FAULT: usize = 0;
+
 pub(super) async fn inject(cluster: &Cluster, isolated: &[i32], ports: &[u16]) -> Result<Proof> {
     let (inside, outside): (Vec<&Broker>, Vec<&Broker>) =
         cluster.brokers.iter().partition(|broker| isolated.contains(&broker.id));
-    let plan =
-        |peers: &[&Broker]| Plan { peers: peers.iter().map(|peer| peer.ip.clone()).collect(), ports: ports.to_vec() };
-    let mut lines: Vec<(i32, String)> = Vec::new();
-    lines.extend(inside.iter().map(|broker| (broker.id, plan(&outside).apply())));
-    lines.extend(outside.iter().map(|broker| (broker.id, plan(&inside).apply())));
-    try_join_all(lines.iter().map(|(id, line)| cluster.in_namespace(*id, line))).await?;
+    let mut cuts = BTreeMap::new();
+    for (brokers, peers) in [(&inside, &outside), (&outside, &inside)] {
+        for broker in brokers {
+            cuts.insert(broker.id, cut_from(peers, ports)?);
+        }
+    }
+    if inside.is_empty() || outside.is_empty() {
+        // Nobody to cut off: found below.
+        cuts.clear();
+    }
+    let network = Network::default();
+    network.put(cluster, FAULT, &cuts, true).await?;
 
     let mut findings = Findings::default();
     for broker in &inside {
-        let dropped = first_drops(cluster, broker.id).await?;
+        let dropped = first_drops(&network, cluster, broker.id).await?;
         let over_the_cut = |to: &[&Broker]| -> Vec<String> {
             to.iter().flat_map(|to| ports.iter().map(|&port| to.address(port))).collect()
         };
@@ -68,30 +80,43 @@ pub(super) async fn inject(cluster: &Cluster, isolated: &[i32], ports: &[u16]) -
     Ok(findings.proof())
 }
 
+/// What a broker does not send to these peers: at either end of a connection on one of the ports.
+fn cut_from(peers: &[&Broker], ports: &[u16]) -> Result<Effect> {
+    let peers = peers.iter().map(|peer| Ok(Ipv4Net::from(peer.ip.parse::<Ipv4Addr>()?))).collect::<Result<_>>()?;
+    let scope = Scope { direction: Direction::To, peers, except: vec![], ports: ports.to_vec(), end: End::Either };
+    Ok(Effect { action: Action::Cut, scopes: vec![scope] })
+}
+
 pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
-    let mut dropped = Vec::new();
+    let network = Network::default();
+    let mut before = Vec::new();
     for &id in brokers {
-        dropped.push(tc::dropped(&cluster.in_namespace(id, tc::STATISTICS).await?));
+        before.push(network.standing(cluster, id).await?);
     }
-    let qdiscs = try_join_all(brokers.iter().map(|&id| cluster.in_namespace(id, tc::CLEAR))).await?;
+    if let Err(error) = network.clear(cluster, brokers).await {
+        tracing::warn!("network rules: {error:#}");
+    }
     let mut findings = Findings::default();
-    for ((&id, qdiscs), dropped) in brokers.iter().zip(&qdiscs).zip(dropped) {
-        let gone = !qdiscs.contains("htb");
+    for (&id, before) in brokers.iter().zip(before) {
+        let after = network.standing(cluster, id).await?;
+        let gone = after.queues == 0;
+        let dropped = (before.queues > 0).then_some(before.dropped);
         let sentence = match (gone, dropped) {
             (true, Some(dropped)) => format!("broker {id}: rule removed after {dropped} dropped packets"),
             (true, None) => format!("broker {id}: no rule was there"),
-            (false, _) => format!("broker {id}: the rule is still there: {}", qdiscs.trim()),
+            (false, _) => format!("broker {id}: {} rules are still there", after.queues),
         };
-        findings.add(id, gone, sentence, json!({ "qdiscs": qdiscs.trim(), "dropped": dropped }));
+        findings.add(id, gone, sentence, json!({ "rules": after.queues, "dropped": dropped }));
     }
     Ok(findings.proof())
 }
 
 /// Packets dropped at a broker, as soon as there are any.
-async fn first_drops(cluster: &Cluster, broker: i32) -> Result<u64> {
+async fn first_drops(network: &Network, cluster: &Cluster, broker: i32) -> Result<u64> {
     let deadline = Instant::now() + TRAFFIC_LIMIT;
     loop {
-        let dropped = tc::dropped(&cluster.in_namespace(broker, tc::STATISTICS).await?).unwrap_or(0);
+        let counters = network.counters(cluster, FAULT).await?;
+        let dropped = counters.get(&broker).map_or(0, |counters| counters.dropped);
         if dropped > 0 || Instant::now() >= deadline {
             return Ok(dropped);
         }

@@ -13,6 +13,7 @@ mod experiment_files;
 mod explain;
 mod help;
 mod metrics;
+mod network;
 mod reconcile;
 mod report;
 mod stored_run;
