@@ -218,8 +218,8 @@ fn another_message_at_a_truncated_offset_is_no_redelivery() {
 #[test]
 fn a_message_at_two_offsets_of_which_the_log_knows_one_is_no_redelivery() {
     // Read at 0, truncated, appended again and read at 5; at 0 there is another one since.
-    let group = [processed(0, 0), processed(5, 0)];
-    let counts = history(2).log([message(0, 1), message(5, 0)]).group(group).counts();
+    let group = [processed(0, 1), processed(5, 1)];
+    let counts = history(2).log([message(0, 0), message(5, 1)]).group(group).counts();
     assert_eq!((counts.redelivered, counts.delivered, counts.lost_by_consumer), (0, 1, 1));
 }
 
