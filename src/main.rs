@@ -25,6 +25,7 @@ enum Command {
     Plan(cli::plan::PlanArgs),
     List(cli::list::ListArgs),
     Faults(cli::faults::FaultsArgs),
+    Doctor(cli::doctor::DoctorArgs),
     /// Remove what dead or kept runs left; a live run is left alone.
     Clean(cli::clean::CleanArgs),
     Analyze(cli::analyze::AnalyzeArgs),
@@ -77,6 +78,7 @@ fn main() -> ExitCode {
             Command::Plan(args) => cli::plan::run(&args),
             Command::List(args) => cli::list::run(&args),
             Command::Faults(args) => cli::faults::run(&args),
+            Command::Doctor(args) => cli::doctor::run(args).await,
             Command::Client(_) => Exit::Internal,
         }
     });

@@ -4,6 +4,7 @@
 pub mod analyze;
 pub mod clean;
 pub mod client;
+pub mod doctor;
 pub mod explain;
 pub mod faults;
 pub mod list;

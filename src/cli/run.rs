@@ -41,7 +41,7 @@ pub struct RunArgs {
     output: Output,
 }
 
-const DEFAULT_IMAGE: &str = "apache/kafka:3.9.2";
+pub(super) const DEFAULT_IMAGE: &str = "apache/kafka:3.9.2";
 
 /// How one experiment ended.
 struct Outcome {

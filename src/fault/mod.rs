@@ -15,11 +15,7 @@ mod pause;
 mod power_loss;
 mod restart;
 mod selector;
-<<<<<<< HEAD
-mod tc;
 mod volume;
-=======
->>>>>>> net
 
 use std::time::Duration;
 
@@ -28,6 +24,7 @@ use lossproof_ledger::event::Proof;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use self::net::Network;
 use crate::cluster::Cluster;
 use crate::experiment::{FaultKind, FaultSpec};
 
@@ -36,6 +33,15 @@ pub use selector::{Target, resolve};
 /// Tells of a step of a fault that takes several.
 pub type Notes<'a> = &'a (dyn Fn(String) + Send + Sync);
 
+/// What faults work on.
+#[derive(Clone, Copy)]
+pub struct World<'a> {
+    /// The cluster.
+    pub cluster: &'a Cluster,
+    /// The network effects of this run.
+    pub network: &'a Network,
+}
+
 /// How to take a fault back. Data, so that it can be kept on disk before the fault is applied.
 #[must_use = "a fault that is not taken back outlives its window"]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,8 +49,13 @@ pub type Notes<'a> = &'a (dyn Fn(String) + Send + Sync);
 pub enum Undo {
     /// Start those of these brokers that do not run.
     StartBrokers(Vec<i32>),
-    /// Remove the network rules of these brokers.
-    ClearRules(Vec<i32>),
+    /// Take a fault's effects on the network off these brokers.
+    Reconnect {
+        /// The fault's number.
+        fault: usize,
+        /// Both ends of what it cut.
+        brokers: Vec<i32>,
+    },
     /// Remove the filler from these brokers' disks, and start those that do not run.
     FreeDisks(Vec<i32>),
     /// Thaw these brokers.
@@ -57,15 +68,20 @@ pub enum Undo {
 ///
 /// # Errors
 /// When the engine refuses.
-pub async fn prepare(cluster: &Cluster, faults: &[FaultSpec]) -> Result<()> {
+pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
+    let World { cluster, network } = world;
+    if faults.iter().any(|fault| matches!(fault.kind, FaultKind::Partition { .. })) {
+        let all: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
+        network.prepare(cluster, &all, false).await?;
+    }
     if faults.iter().any(|fault| matches!(fault.kind, FaultKind::PowerLoss { .. })) {
         power_loss::prepare(cluster).await?;
     }
     Ok(())
 }
 
-/// How a fault on these brokers will be taken back.
-pub fn undo(kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
+/// How fault number `fault` on these brokers will be taken back.
+pub fn undo(fault: usize, kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
     match kind {
         FaultKind::Kill { .. }
         | FaultKind::Restart { .. }
@@ -74,7 +90,9 @@ pub fn undo(kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
         FaultKind::Pause { .. } => Undo::Thaw(target.brokers.clone()),
         FaultKind::PowerLoss { .. } => Undo::RestorePower(target.brokers.clone()),
         // Rules stand at both ends of a cut.
-        FaultKind::Partition { .. } => Undo::ClearRules(cluster.brokers.iter().map(|broker| broker.id).collect()),
+        FaultKind::Partition { .. } => {
+            Undo::Reconnect { fault, brokers: cluster.brokers.iter().map(|broker| broker.id).collect() }
+        }
         FaultKind::DiskFill { .. } => Undo::FreeDisks(target.brokers.clone()),
     }
 }
@@ -85,17 +103,24 @@ pub const fn held(spec: &FaultSpec) -> Option<Duration> {
     if spec.kind.ends_by_itself() { None } else { spec.held }
 }
 
-/// Applies a fault and returns what the world showed.
+/// Applies fault number `fault` and returns what the world showed.
 ///
 /// # Errors
 /// When the engine refuses; the fault may then be half applied, and its undo must run.
-pub async fn inject(spec: &FaultSpec, target: &Target, cluster: &Cluster, note: Notes<'_>) -> Result<Proof> {
+pub async fn inject(
+    fault: usize,
+    spec: &FaultSpec,
+    target: &Target,
+    world: World<'_>,
+    note: Notes<'_>,
+) -> Result<Proof> {
+    let cluster = world.cluster;
     match &spec.kind {
         FaultKind::Kill { .. } => kill::inject(cluster, &target.brokers).await,
         FaultKind::Restart { wait, .. } => {
             restart::inject(cluster, &target.brokers, spec.held.unwrap_or_default(), *wait, note).await
         }
-        FaultKind::Partition { ports, .. } => partition::inject(cluster, &target.brokers, ports).await,
+        FaultKind::Partition { ports, .. } => partition::inject(world, fault, &target.brokers, ports).await,
         FaultKind::Pause { .. } => pause::inject(cluster, &target.brokers).await,
         FaultKind::CrashLoop { times, up, down, .. } => {
             let rhythm = crash_loop::Rhythm { times: *times, up: *up, down: *down };
@@ -113,7 +138,7 @@ impl Undo {
     pub fn describe(&self) -> String {
         match self {
             Self::StartBrokers(brokers) => format!("start {}", brokers_of(brokers)),
-            Self::ClearRules(brokers) => format!("remove the network rules of {}", brokers_of(brokers)),
+            Self::Reconnect { brokers, .. } => format!("remove the network rules of {}", brokers_of(brokers)),
             Self::FreeDisks(brokers) => {
                 format!("remove the filler from the disk of {} and start it", brokers_of(brokers))
             }
@@ -126,10 +151,11 @@ impl Undo {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn heal(&self, cluster: &Cluster) -> Result<Proof> {
+    pub async fn heal(&self, world: World<'_>) -> Result<Proof> {
+        let cluster = world.cluster;
         match self {
             Self::StartBrokers(brokers) => kill::heal(cluster, brokers).await,
-            Self::ClearRules(brokers) => partition::heal(cluster, brokers).await,
+            Self::Reconnect { fault, brokers } => partition::heal(world, *fault, brokers).await,
             Self::FreeDisks(brokers) => disk_fill::heal(cluster, brokers).await,
             Self::Thaw(brokers) => pause::heal(cluster, brokers).await,
             Self::RestorePower(brokers) => power_loss::heal(cluster, brokers).await,

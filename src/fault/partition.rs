@@ -15,18 +15,16 @@ use ipnet::Ipv4Net;
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
-use super::net::{Action, Direction, Effect, End, Network, Scope};
-use super::{Findings, brokers_of};
+use super::net::{Action, Direction, Effect, End, Scope};
+use super::{Findings, World, brokers_of};
 use crate::cluster::{Broker, Cluster};
 use crate::experiment::HARNESS_PORT;
 
 /// Followers fetch at least twice a second (`replica.fetch.wait.max.ms` is 500), controllers too.
 const TRAFFIC_LIMIT: Duration = Duration::from_secs(5);
 
-/// Only one partition stands at a time.
-const FAULT: usize = 0;
-
-pub(super) async fn inject(cluster: &Cluster, isolated: &[i32], ports: &[u16]) -> Result<Proof> {
+pub(super) async fn inject(world: World<'_>, fault: usize, isolated: &[i32], ports: &[u16]) -> Result<Proof> {
+    let World { cluster, network } = world;
     let (inside, outside): (Vec<&Broker>, Vec<&Broker>) =
         cluster.brokers.iter().partition(|broker| isolated.contains(&broker.id));
     let mut cuts = BTreeMap::new();
@@ -39,12 +37,11 @@ pub(super) async fn inject(cluster: &Cluster, isolated: &[i32], ports: &[u16]) -
         // Nobody to cut off: found below.
         cuts.clear();
     }
-    let network = Network::default();
-    network.put(cluster, FAULT, &cuts, true).await?;
+    network.put(cluster, fault, &cuts, true).await?;
 
     let mut findings = Findings::default();
     for broker in &inside {
-        let dropped = first_drops(&network, cluster, broker.id).await?;
+        let dropped = first_drops(world, fault, broker.id).await?;
         let over_the_cut = |to: &[&Broker]| -> Vec<String> {
             to.iter().flat_map(|to| ports.iter().map(|&port| to.address(port))).collect()
         };
@@ -87,23 +84,30 @@ fn cut_from(peers: &[&Broker], ports: &[u16]) -> Result<Effect> {
     Ok(Effect { action: Action::Cut, scopes: vec![scope] })
 }
 
-pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
-    let network = Network::default();
+/// Takes the rules off. Others, of other faults, stay.
+pub(super) async fn heal(world: World<'_>, fault: usize, brokers: &[i32]) -> Result<Proof> {
+    let World { cluster, network } = world;
     let mut before = Vec::new();
+    let counters = network.counters(cluster, fault).await.unwrap_or_default();
     for &id in brokers {
         before.push(network.standing(cluster, id).await?);
     }
-    if let Err(error) = network.clear(cluster, brokers).await {
+    if let Err(error) = network.take_off(cluster, fault).await {
         tracing::warn!("network rules: {error:#}");
     }
     let mut findings = Findings::default();
     for (&id, before) in brokers.iter().zip(before) {
         let after = network.standing(cluster, id).await?;
-        let gone = after.queues == 0;
-        let dropped = (before.queues > 0).then_some(before.dropped);
+        let dropped = counters.get(&id).map(|counters| counters.dropped);
+        let gone = after.queues == 0 || dropped.is_none() || after.queues < before.queues;
+        let others = match after.queues {
+            0 => String::new(),
+            _ if !gone => String::new(),
+            others => format!(", {others} of other faults stay"),
+        };
         let sentence = match (gone, dropped) {
-            (true, Some(dropped)) => format!("broker {id}: rule removed after {dropped} dropped packets"),
-            (true, None) => format!("broker {id}: no rule was there"),
+            (true, Some(dropped)) => format!("broker {id}: rule removed after {dropped} dropped packets{others}"),
+            (true, None) => format!("broker {id}: no rule was there{others}"),
             (false, _) => format!("broker {id}: {} rules are still there", after.queues),
         };
         findings.add(id, gone, sentence, json!({ "rules": after.queues, "dropped": dropped }));
@@ -112,10 +116,11 @@ pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
 }
 
 /// Packets dropped at a broker, as soon as there are any.
-async fn first_drops(network: &Network, cluster: &Cluster, broker: i32) -> Result<u64> {
+async fn first_drops(world: World<'_>, fault: usize, broker: i32) -> Result<u64> {
+    let World { cluster, network } = world;
     let deadline = Instant::now() + TRAFFIC_LIMIT;
     loop {
-        let counters = network.counters(cluster, FAULT).await?;
+        let counters = network.counters(cluster, fault).await?;
         let dropped = counters.get(&broker).map_or(0, |counters| counters.dropped);
         if dropped > 0 || Instant::now() >= deadline {
             return Ok(dropped);

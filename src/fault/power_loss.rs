@@ -1,7 +1,8 @@
 //! `power_loss`: the power of one or more machines fails. Their disks stop in the middle of whatever they
 //! do (`EXT4_IOC_SHUTDOWN` without flushing the journal) and their processes are gone. What was not flushed
 //! to disk is lost, and what was is still there, as SIGKILL alone would never show: then the kernel still
-//! has it. All targets fail at the same moment.
+//! has it. All targets fail at the same moment; they are frozen for that moment, as a broker that outlived its
+//! disk would answer its clients that the disk has failed.
 //!
 //! Proof, for each: two files were written to the disk just before, one flushed and one not, and only the
 //! flushed one is left; the disk refused every write from that moment on, and the process is gone.
@@ -54,6 +55,8 @@ pub(super) async fn inject(cluster: &Cluster, ids: &[i32]) -> Result<Proof> {
     let brokers: Vec<&Broker> = ids.iter().map(|&id| cluster.broker(id)).collect::<Result<_>>()?;
     let before = try_join_all(brokers.iter().map(|broker| cluster.engine.state(&broker.container))).await?;
     start_hand(cluster, ids).await?;
+    // Without power nobody says that the disk has failed: frozen first, they never run again.
+    try_join_all(brokers.iter().map(|broker| cluster.engine.pause(&broker.container))).await?;
     let cut = cluster.engine.exec(&hand(cluster), None, &["sh", "-c", &cut_script(ids)]).await?.success();
     try_join_all(brokers.iter().map(|broker| cluster.engine.kill(&broker.container, "SIGKILL"))).await?;
     let refuses = cluster.engine.exec(&hand(cluster), None, &["sh", "-c", &refusal_script(ids)]).await?.stdout;
@@ -100,8 +103,9 @@ pub(super) async fn heal(cluster: &Cluster, ids: &[i32]) -> Result<Proof> {
     remove_hand(cluster).await.ok();
     let shut = join_all(ids.iter().map(async |&id| {
         let container = &cluster.broker(id)?.container;
-        let touched = cluster.engine.exec(container, None, &["touch", "/data/logs/lossproof-alive"]).await;
-        if touched.is_ok_and(|output| output.code != 0) {
+        let state = cluster.engine.state(container).await?;
+        let touch = || cluster.engine.exec(container, None, &["touch", "/data/logs/lossproof-alive"]);
+        if state.paused || (state.running && touch().await.is_ok_and(|output| output.code != 0)) {
             cluster.engine.kill(container, "SIGKILL").await?;
             cluster.engine.ended(container, DEATH_LIMIT).await?;
         }

@@ -68,6 +68,9 @@ fn in_danger(exposed: &ExposedBy) -> String {
             format!("while fault {} hit its leader, broker {broker}", fault + 1)
         }
         ExposedBy::HandedOut { member, .. } => format!("and handed to member {member}, which had not processed it"),
+        ExposedBy::OffsetsRead { member, .. } => {
+            format!("at an offset at which member {member} had read another message, lost since")
+        }
     }
 }
 
@@ -193,6 +196,10 @@ fn exposed_sentence(exposed: &ExposedBy, whom: Them) -> String {
         ExposedBy::HandedOut { member, messages, .. } => {
             let handed = count(*messages, "record", "records");
             format!("Member {member} was handed {handed} of this and did not process any.")
+        }
+        ExposedBy::OffsetsRead { member, messages, .. } => {
+            let offsets = count(*messages, "offset", "offsets");
+            format!("At {offsets} of this member {member} had read other messages, which the log has lost since.")
         }
     }
 }

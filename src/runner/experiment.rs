@@ -76,7 +76,7 @@ impl Stage<'_> {
         let workload = &self.experiment.workload;
         topics::create(self.cluster, self.experiment).await?;
         settled(&self.cluster.harness(), TOPIC_LIMIT).await.context("the new topics are not in sync")?;
-        fault::prepare(self.cluster, &self.experiment.faults).await?;
+        fault::prepare(self.active.world(self.cluster), &self.experiment.faults).await?;
         for profile in &self.experiment.profiles {
             self.recorder.emit(EventKind::TopicCreated {
                 profile: profile.name.clone(),

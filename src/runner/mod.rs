@@ -3,6 +3,7 @@
 
 mod audit;
 mod clients;
+pub mod doctor;
 mod experiment;
 mod fence;
 mod observe;

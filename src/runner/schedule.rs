@@ -13,7 +13,8 @@ use super::recorder::Recorder;
 use super::replicas;
 use crate::cluster::{Cluster, readiness};
 use crate::experiment::{FaultSpec, schedule};
-use crate::fault::{self, Undo};
+use crate::fault::net::Network;
+use crate::fault::{self, Undo, World};
 
 /// How long a cluster may take to be as before.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
@@ -22,6 +23,7 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub struct Active {
     applied: Mutex<Vec<Applied>>,
+    network: Network,
 }
 
 #[derive(Debug, Clone)]
@@ -33,6 +35,11 @@ struct Applied {
 }
 
 impl Active {
+    /// What faults work on.
+    pub const fn world<'a>(&'a self, cluster: &'a Cluster) -> World<'a> {
+        World { cluster, network: &self.network }
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Applied>> {
         self.applied.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -66,7 +73,7 @@ impl Active {
         loop {
             let next = self.lock().last().cloned();
             let Some(Applied { index, undo, .. }) = next else { return Ok(()) };
-            heal(cluster, recorder, index, &undo).await?;
+            heal(self.world(cluster), recorder, index, &undo).await?;
             self.end(index);
         }
     }
@@ -128,7 +135,7 @@ impl Scene<'_> {
         if target.brokers.is_empty() {
             return Ok(false);
         }
-        let undo = fault::undo(&spec.kind, &target, cluster);
+        let undo = fault::undo(index, &spec.kind, &target, cluster);
         let taken = if spec.kind.takes_the_broker() { target.brokers.clone() } else { Vec::new() };
         if let Err((other, broker)) = active.begin(index, taken, &undo) {
             let summary = format!("broker {broker} is in the hands of fault {} at this moment", other + 1);
@@ -145,7 +152,7 @@ impl Scene<'_> {
             // A note that can't be stored is followed by an event that can't be either, and that one ends the run.
             recorder.emit(EventKind::FaultStep { fault: index, text }).ok();
         };
-        let proof = fault::inject(spec, &target, cluster, &note).await?;
+        let proof = fault::inject(index, spec, &target, active.world(cluster), &note).await?;
         let held = fault::held(spec);
         let held_ms = held.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));
         recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms })?;
@@ -154,20 +161,17 @@ impl Scene<'_> {
         sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
         replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
         sleep_until(heal_at).await;
-        heal(cluster, recorder, index, &undo).await?;
+        heal(active.world(cluster), recorder, index, &undo).await?;
         active.end(index);
         Ok(true)
     }
 }
 
-async fn heal(cluster: &Cluster, recorder: &Recorder, index: usize, undo: &Undo) -> Result<()> {
+async fn heal(world: World<'_>, recorder: &Recorder, index: usize, undo: &Undo) -> Result<()> {
     let called_at = Stamp::now();
-    let proof =
-        undo.heal(cluster).await.with_context(|| format!("can't {}", undo.describe())).unwrap_or_else(|error| Proof {
-            holds: false,
-            summary: format!("{error:#}"),
-            evidence: serde_json::Map::new(),
-        });
+    let proof = undo.heal(world).await.with_context(|| format!("can't {}", undo.describe())).unwrap_or_else(|error| {
+        Proof { holds: false, summary: format!("{error:#}"), evidence: serde_json::Map::new() }
+    });
     recorder.emit(EventKind::FaultHealed { fault: index, called_at, proof })
 }
 

@@ -21,8 +21,14 @@ impl Attribution<'_> {
             ..Cause::default()
         };
         if let Some((member, incarnation)) = consumed.polled_by.map(member) {
-            let messages = consumed.polled.min(piece.last - piece.first + 1);
-            cause.exposed_by.push(ExposedBy::HandedOut { member, incarnation, messages });
+            let all = piece.last - piece.first + 1;
+            let others = consumed.others.min(consumed.polled);
+            let messages = (consumed.polled - others).min(all);
+            cause.exposed_by.push(if messages > 0 {
+                ExposedBy::HandedOut { member, incarnation, messages }
+            } else {
+                ExposedBy::OffsetsRead { member, incarnation, messages: others.min(all) }
+            });
         }
         if let Some((at_ns, process, to)) = consumed.skip {
             let (member, incarnation) = member(process);

@@ -116,6 +116,15 @@ pub enum ExposedBy {
         /// How many of the range.
         messages: u64,
     },
+    /// A member had read other messages at their offsets, which the log has lost since, and went on from there.
+    OffsetsRead {
+        /// The member.
+        member: u16,
+        /// Its restarts before.
+        incarnation: u16,
+        /// At how many offsets of the range.
+        messages: u64,
+    },
 }
 
 /// What made messages be lost.

@@ -15,6 +15,8 @@ pub(super) struct Consumed {
     /// Records of it that were handed out, and to whom first.
     pub polled: u64,
     pub polled_by: Option<Process>,
+    /// Records that were processed at its offsets: others than its own, which nobody processed.
+    pub others: u64,
     /// The first accepted commit beyond it.
     pub commit: Option<Commit>,
     /// The first jump over it: when, by whom, and to which offset.
@@ -85,13 +87,11 @@ impl<'a> Passed<'a> {
             Record::Polled { partition, offset, at_ns } => {
                 let at_ns = self.history.since_start(at_ns);
                 let last = self.members.entry((process, partition)).or_default().last.replace(offset);
-                let ranges = self.ranges.get_mut(&partition).map(Vec::as_mut_slice).unwrap_or_default();
-                let until = ranges.partition_point(|range| range.low <= offset);
-                let before = ranges[..until].iter_mut().rev().take_while(|range| range.reach >= offset);
-                for range in before.filter(|range| range.high >= offset) {
+                for range in self.ranges_at(partition, offset) {
                     range.consumed.polled += 1;
                     range.consumed.polled_by.get_or_insert(process);
                 }
+                let ranges = self.ranges.get_mut(&partition).map(Vec::as_mut_slice).unwrap_or_default();
                 if let Some(last) = last.filter(|last| *last + 1 < offset) {
                     let from = ranges.partition_point(|range| range.low <= last);
                     for range in ranges[from..].iter_mut().take_while(|range| range.low < offset) {
@@ -100,6 +100,11 @@ impl<'a> Passed<'a> {
                             range.consumed.skip = Some((at_ns, process, offset));
                         }
                     }
+                }
+            }
+            Record::Processed { partition, offset, .. } => {
+                for range in self.ranges_at(partition, offset) {
+                    range.consumed.others += 1;
                 }
             }
             Record::Committed { partition, offset, ok: true, at_ns } => {
@@ -114,6 +119,13 @@ impl<'a> Passed<'a> {
             }
             _ => {}
         }
+    }
+
+    fn ranges_at(&mut self, partition: i32, offset: i64) -> impl Iterator<Item = &mut Range> {
+        let ranges = self.ranges.get_mut(&partition).map(Vec::as_mut_slice).unwrap_or_default();
+        let until = ranges.partition_point(|range| range.low <= offset);
+        let before = ranges[..until].iter_mut().rev().take_while(move |range| range.reach >= offset);
+        before.filter(move |range| range.high >= offset)
     }
 
     fn sort(&mut self) {
@@ -168,6 +180,10 @@ mod tests {
         assert_eq!((consumed.polled, consumed.skip), (0, Some((1025, PROCESS, 25))));
         let given_anew = Record::Assigned { partition: 3, at_ns: 7 };
         assert_eq!(after(&[polled(9), given_anew, polled(25)]).skip, None);
+        let processed = |offset| Record::Processed { partition: 3, offset, identity: None, at_ns: 2_000 };
+        let consumed =
+            after(&[polled(9), processed(9), polled(10), processed(10), polled(11), polled(20), processed(20)]);
+        assert_eq!((consumed.polled, consumed.others), (2, 1));
         let other = Record::Polled { partition: 2, offset: 15, at_ns: 1 };
         assert_eq!(after(&[other]), Consumed::default());
     }

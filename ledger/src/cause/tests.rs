@@ -506,6 +506,19 @@ fn a_commit_beyond_what_was_processed_lost_it() {
 }
 
 #[test]
+fn offsets_that_held_others_before_were_not_handed_out() {
+    let processed = |offset| Record::Processed { partition: 0, offset, identity: None, at_ns: ns(7_000) };
+    let read: Vec<Record> = (100..140).flat_map(|offset| [polled(offset), processed(offset)]).collect();
+    let cause = passed_over(&[read.as_slice(), &[committed(140, true)]].concat()).cause();
+    assert_eq!(cause.exposed_by, [ExposedBy::OffsetsRead { member: 4, incarnation: 0, messages: 40 }]);
+    assert_eq!(cause.destroyed_by.len(), 1);
+    // One of them was handed out and not processed: that one was lost in hand.
+    let in_hand = [&read[..79], &[committed(140, true)]].concat();
+    let cause = passed_over(&in_hand).cause();
+    assert_eq!(cause.exposed_by, [ExposedBy::HandedOut { member: 4, incarnation: 0, messages: 1 }]);
+}
+
+#[test]
 fn a_member_that_jumps_over_them_is_named() {
     let cause = passed_over(&[polled(99), polled(140)]).cause();
     assert_eq!(cause.exposed_by, []);

@@ -18,9 +18,9 @@ pub enum Need {
     Htb,
     /// Which packet is concerned: every effect.
     Classifier,
-    /// A queue that drops all: cut, bandwidth.
+    /// A queue with a limit: bandwidth.
     Fifo,
-    /// A queue that drops silently: loss.
+    /// A queue that drops silently: cut, loss.
     Blackhole,
     /// Effects on what comes in.
     Ingress,
@@ -146,7 +146,8 @@ impl Capabilities {
 #[must_use]
 pub fn missing(effect: &Effect, capabilities: &Capabilities) -> Vec<Need> {
     let of_action: &[Need] = match effect.action {
-        Action::Cut | Action::Bandwidth { .. } => &[Need::Fifo],
+        Action::Cut => &[Need::Blackhole],
+        Action::Bandwidth { .. } => &[Need::Fifo],
         Action::Loss { .. } => &[Need::Fifo, Need::Blackhole],
         Action::Latency { .. } => &[Need::Netem],
     };

@@ -20,10 +20,10 @@ use crate::cluster::shell::{CLEAR_NETWORK, DEVICE, INGRESS_DEVICE};
 const SHAPING_SLOTS: u8 = 6;
 const CUT_SLOTS: u8 = u8::MAX;
 
-/// Where a cut's packets end. A full queue tells the sender: its TCP repeats every half a second without
-/// waiting longer each time, and gives the connection up after some 8 s. `blackhole` would be silent, as a
-/// network is: TCP waits twice as long each time, and goes on after the cut.
-const CUT_QUEUE: &str = "bfifo limit 1";
+/// Where the packets of a cut and of loss end. It is silent, as a network is: the sender's TCP waits twice as long
+/// each time, and goes on after the cut. A full queue (`bfifo limit 1`) would tell the sender, whose TCP then repeats
+/// every half a second and gives the connection up after some 8 s.
+const DROPPING_QUEUE: &str = "blackhole";
 
 /// An effect at a broker.
 #[derive(Debug, Clone, PartialEq)]
@@ -201,16 +201,16 @@ impl Plan {
         let here: Vec<&Placed> = self.effects.values().filter(|placed| placed.effect.is_on(side)).collect();
         let mut classes = BTreeMap::new();
         let unshaped = || "rate 100gbit quantum 60000".to_owned();
-        let dropping = |queue: &str| Class { parent: 0, rate: unshaped(), queue: Some(queue.to_owned()) };
+        let dropping = || Class { parent: 0, rate: unshaped(), queue: Some(DROPPING_QUEUE.to_owned()) };
         let mut lanes: Vec<Vec<&Placed>> = vec![vec![]];
         for placed in here {
             match placed.effect.action {
                 Action::Cut => {
-                    classes.insert(minor::cut(placed.slot), dropping(CUT_QUEUE));
+                    classes.insert(minor::cut(placed.slot), dropping());
                     continue;
                 }
                 // Unlike a full queue it does not tell the sender, who would repeat at once.
-                Action::Loss { .. } => drop(classes.insert(minor::loss(placed.slot), dropping("blackhole"))),
+                Action::Loss { .. } => drop(classes.insert(minor::loss(placed.slot), dropping())),
                 Action::Latency { .. } => {}
                 Action::Bandwidth { bits_per_second } => {
                     let rate = format!("rate {bits_per_second}bit ceil {bits_per_second}bit quantum 60000");

@@ -52,7 +52,7 @@ fn a_cut_on_the_way_out() {
     insta::assert_snapshot!(line.unwrap().replace("\\n", "\n"), @r#"
     tc -b - <<< $'qdisc add dev eth0 root handle 1: htb default 0
     class add dev eth0 parent 1:0 classid 1:1000 htb rate 100gbit quantum 60000
-    qdisc add dev eth0 parent 1:1000 handle 1000: bfifo limit 1
+    qdisc add dev eth0 parent 1:1000 handle 1000: blackhole
     filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode "32,0 0 0 0,2 0 0 0,0 0 0 65536,2 0 0 2,2 0 0 3,32 0 0 30,2 0 0 1,40 0 0 20,69 0 1 8191,5 0 0 11,48 0 0 23,21 0 1 6,5 0 0 3,21 0 1 17,5 0 0 1,5 0 0 5,177 0 0 14,72 0 0 14,2 0 0 2,72 0 0 16,2 0 0 3,96 0 0 1,84 0 0 4294967295,21 0 1 2887647500,5 0 0 1,5 0 0 3,96 0 0 3,21 0 1 9094,5 0 0 1,5 0 0 1,6 0 0 69632,6 0 0 0"'
     "#);
 }
@@ -62,12 +62,12 @@ fn a_cut_both_ways() {
     insta::assert_snapshot!(shown(Plan::default().go_over_to(&plan(&[(0, Action::Cut, Direction::Both)])).unwrap()), @r#"
     ip link add lossproof0 txqueuelen 1000 type ifb && ip link set lossproof0 up && tc -b - <<< $'qdisc add dev eth0 root handle 1: htb default 0
     class add dev eth0 parent 1:0 classid 1:1000 htb rate 100gbit quantum 60000
-    qdisc add dev eth0 parent 1:1000 handle 1000: bfifo limit 1
+    qdisc add dev eth0 parent 1:1000 handle 1000: blackhole
     filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
     qdisc add dev eth0 handle ffff: ingress
     qdisc add dev lossproof0 root handle 1: htb default 0
     class add dev lossproof0 parent 1:0 classid 1:1000 htb rate 100gbit quantum 60000
-    qdisc add dev lossproof0 parent 1:1000 handle 1000: bfifo limit 1
+    qdisc add dev lossproof0 parent 1:1000 handle 1000: blackhole
     filter replace dev lossproof0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
     filter replace dev eth0 parent ffff: protocol ip prio 1 handle 1 bpf bytecode … action mirred egress redirect dev lossproof0'
     "#);

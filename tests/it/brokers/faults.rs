@@ -7,7 +7,8 @@ use lossproof::cluster::engine::Engine as Docker;
 use lossproof::cluster::session::Session;
 use lossproof::cluster::{Cluster, readiness};
 use lossproof::experiment::{ClusterSpec, FaultKind, FaultSpec, Place, Selector};
-use lossproof::fault::{self, Target};
+use lossproof::fault::net::Network;
+use lossproof::fault::{self, Target, World};
 use lossproof_ledger::event::Proof;
 
 use super::engine::Engine;
@@ -15,11 +16,16 @@ use super::engine::Engine;
 const DISK_BYTES: u64 = 256 << 20;
 const RECOVERY_LIMIT: Duration = Duration::from_secs(90);
 
-struct World {
+struct Stage {
     cluster: Cluster,
+    network: Network,
 }
 
-impl World {
+impl Stage {
+    fn world(&self) -> World<'_> {
+        World { cluster: &self.cluster, network: &self.network }
+    }
+
     async fn settled(&self) {
         readiness::settled(&self.cluster.harness(), RECOVERY_LIMIT).await.unwrap();
     }
@@ -29,9 +35,9 @@ impl World {
         let target = Target { brokers: vec![broker], basis: String::new(), same_for_all: true };
         let place = Place { file: String::new(), line: 1, column: 1 };
         let spec = FaultSpec { at: Duration::ZERO, held: Some(Duration::ZERO), kind: kind.clone(), place };
-        let undo = fault::undo(kind, &target, &self.cluster);
-        let injected = fault::inject(&spec, &target, &self.cluster, &|_| ()).await.unwrap();
-        (injected, undo.heal(&self.cluster).await.unwrap())
+        let undo = fault::undo(0, kind, &target, &self.cluster);
+        let injected = fault::inject(0, &spec, &target, self.world(), &|_| ()).await.unwrap();
+        (injected, undo.heal(self.world()).await.unwrap())
     }
 }
 
@@ -82,37 +88,37 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
     let docker = Docker::connect().await.unwrap();
     let cluster = Cluster::start(docker, &image, &spec, Session::begin().unwrap()).await.unwrap();
     let session = cluster.session().to_owned();
-    let world = World { cluster };
+    let stage = Stage { cluster, network: Network::default() };
 
     for (broker, (kind, bites, _)) in [1, 2, 3].into_iter().cycle().zip(faults(1)) {
         let name = kind.name();
-        fault::prepare(&world.cluster, &[spec_of(kind.clone())]).await.unwrap();
-        let (injected, healed) = world.hit(&kind, broker).await;
+        fault::prepare(stage.world(), &[spec_of(kind.clone())]).await.unwrap();
+        let (injected, healed) = stage.hit(&kind, broker).await;
         assert!(injected.holds && injected.summary.contains(bites), "{name}: {}", injected.summary);
         assert!(healed.holds, "{name}: {}", healed.summary);
-        world.settled().await;
+        stage.settled().await;
         if matches!(kind, FaultKind::DiskFill { .. }) {
             assert!(image_bytes(&engine, &session, broker) <= DISK_BYTES + (1 << 20), "more than the disk's size");
         }
         // As before, files of the faults' own included.
-        let container = &world.cluster.broker(broker).unwrap().container;
+        let container = &stage.cluster.broker(broker).unwrap().container;
         let files = engine.docker(&["exec", container, "ls", "/data", "/data/logs"]);
         // The probe topic's folders go a second after the topic.
         let left = files.lines().find(|file| file.starts_with("lossproof-") && !file.starts_with("lossproof-probe"));
         assert!(files.contains("meta.properties") && left.is_none(), "{name}: {files}");
     }
-    world.cluster.is_as_new().await.unwrap();
+    stage.cluster.is_as_new().await.unwrap();
 
     for (kind, _, dead) in faults(2) {
         let name = kind.name();
-        let container = &world.cluster.broker(2).unwrap().container;
-        world.cluster.engine.kill(container, "SIGKILL").await.unwrap();
-        world.cluster.engine.ended(container, Duration::from_secs(10)).await.unwrap();
-        let (injected, _) = world.hit(&kind, 2).await;
+        let container = &stage.cluster.broker(2).unwrap().container;
+        stage.cluster.engine.kill(container, "SIGKILL").await.unwrap();
+        stage.cluster.engine.ended(container, Duration::from_secs(10)).await.unwrap();
+        let (injected, _) = stage.hit(&kind, 2).await;
         assert!(!injected.holds && injected.summary.contains(dead), "{name}: {}", injected.summary);
-        world.cluster.engine.start(container).await.unwrap();
+        stage.cluster.engine.start(container).await.unwrap();
     }
-    assert!(world.cluster.tear_down().await.unwrap().is_empty());
+    assert!(stage.cluster.tear_down().await.unwrap().is_empty());
     assert_eq!(engine.left_of(&session), Vec::<String>::new());
 }
 
