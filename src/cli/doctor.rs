@@ -74,7 +74,7 @@ mod tests {
 
         Experiments can run here, but not all that is listed.
         ");
-        assert!(text(&[good.clone()]).ends_with("\nEverything is there.\n"));
+        assert!(text(std::slice::from_ref(&good)).ends_with("\nEverything is there.\n"));
         assert!(text(&[good, lacking, missing]).ends_with("\nNo experiment can run here yet.\n"));
     }
 }

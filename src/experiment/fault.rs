@@ -114,16 +114,16 @@ fn kind(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<(FaultKind, Se
     if let Some(crashes) = crash_loop {
         return self::crash_loop(check, &crashes.value);
     }
-    let simple: [(_, fn(Selector) -> FaultKind); 5] = [
-        (kill, |target| FaultKind::Kill { target }),
-        (pause, |target| FaultKind::Pause { target }),
-        (disk_fill, |target| FaultKind::DiskFill { target }),
-        (disk_wipe, |target| FaultKind::DiskWipe { target }),
-        (power_loss, |target| FaultKind::PowerLoss { target }),
-    ];
-    let (raw, kind) = simple.into_iter().find_map(|(raw, kind)| Some((raw.as_ref()?, kind)))?;
+    let of_target: fn(Selector) -> FaultKind = match given[0].0 {
+        "kill" => |target| FaultKind::Kill { target },
+        "pause" => |target| FaultKind::Pause { target },
+        "disk_fill" => |target| FaultKind::DiskFill { target },
+        "disk_wipe" => |target| FaultKind::DiskWipe { target },
+        _ => |target| FaultKind::PowerLoss { target },
+    };
+    let raw = [kill, pause, disk_fill, disk_wipe, power_loss].into_iter().find_map(Option::as_ref)?;
     let (target, at) = selector(check, &raw.value.target)?;
-    Some((kind(target), target, at))
+    Some((of_target(target), target, at))
 }
 
 fn crash_loop(check: &mut Check, raw: &raw::CrashLoop) -> Option<(FaultKind, Selector, Span)> {
