@@ -76,10 +76,6 @@ impl Acks {
 
 /// Whether a sequence and its offset follow `len` others of which the first is given.
 #[inline]
-const fn is_next(first: (u64, i64), len: u64, next: (u64, i64)) -> bool {
-    len < LEN_MAX
-        && next.0 > first.0
-        && next.1 > first.1
-        && next.0 - first.0 == len
-        && next.1.wrapping_sub(first.1).cast_unsigned() == len
+fn is_next(first: (u64, i64), len: u64, next: (u64, i64)) -> bool {
+    len < LEN_MAX && first.0.checked_add(len) == Some(next.0) && first.1.checked_add_unsigned(len) == Some(next.1)
 }

@@ -365,6 +365,26 @@ fn a_sequence_never_offered_cannot_have_been_told_of() {
 }
 
 #[test]
+fn acknowledgements_in_a_row_end_where_what_was_offered_ends() {
+    let told = history(2).told([told(0, Acked, 0), told(1, Acked, 1), told(2, Acked, 2)]).try_reconcile();
+    assert_eq!(told, Err(Error::ToldOfUnoffered { stream: STREAM, sequence: 2, offered: 2 }));
+}
+
+#[test]
+fn acknowledgements_of_two_partitions_are_no_row() {
+    let mut history = history(2);
+    let other = StreamId { partition: 1, ..STREAM };
+    history.facts.streams.push(Stream { id: other, offered: Offered::Below(2) });
+    let mut second = told(1, Acked, 1);
+    if let Record::Told { partition, .. } = &mut second {
+        *partition = 1;
+    }
+    let reconciliation = history.told([told(0, Acked, 0), second]).reconcile();
+    let acked: Vec<_> = reconciliation.partitions.iter().map(|p| (p.partition, p.counts.acked)).collect();
+    assert_eq!(acked, [(0, 1), (1, 1)]);
+}
+
+#[test]
 fn entries_in_the_wrong_journal_are_errors() {
     let misplaced = |history: History| {
         assert!(matches!(history.try_reconcile(), Err(Error::Misplaced { .. })));
