@@ -25,8 +25,18 @@ pub fn partition(check: &mut Check, partition: &Spanned<raw::Partition>) -> Opti
         }
         (Some(listeners), None) => named_listeners(check, listeners),
         (None, Some(ports)) => numbered_ports(check, ports),
+        (None, None) if from == Some(Peers::Clients) => Some(by_listener(vec![Listener::Client])),
         (None, None) => Some(by_listener(vec![Listener::Replication, Listener::Controller])),
     };
+    if let (Some(Peers::Clients), Some(listeners), Some((_, named))) = (from, &partition.listeners, &cut)
+        && named.as_slice() != [Listener::Client]
+    {
+        let problem = Problem::new("clients use the listener `client` alone")
+            .at(&check.span(listeners), "expected `[client]`")
+            .hint("leave `listeners` out: that is what is cut for clients");
+        check.report(problem);
+        return None;
+    }
     if let (None, None, Some(_)) = (&isolate, &from, &cut) {
         check.report(Problem::new("this partition can't be understood").at(&whole, "here"));
     }

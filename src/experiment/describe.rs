@@ -46,6 +46,7 @@ impl fmt::Display for FaultSpec {
             FaultKind::Partition { isolate, from, ports, listeners } => {
                 let from = match from {
                     Peers::Brokers => "the other brokers",
+                    Peers::Clients => "clients",
                 };
                 let on: Vec<_> = if listeners.is_empty() {
                     ports.iter().map(|port| format!("port {port}")).collect()

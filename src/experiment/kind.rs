@@ -140,6 +140,8 @@ pub enum RestartWait {
 pub enum Peers {
     /// All other brokers.
     Brokers,
+    /// All clients.
+    Clients,
 }
 
 /// A broker's listeners; each has a port of its own so that a fault can pick one kind of traffic.

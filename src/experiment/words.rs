@@ -30,7 +30,7 @@ impl Word for RestartWait {
 }
 
 impl Word for Peers {
-    const WORDS: &'static [(&'static str, Self)] = &[("brokers", Self::Brokers)];
+    const WORDS: &'static [(&'static str, Self)] = &[("brokers", Self::Brokers), ("clients", Self::Clients)];
 }
 
 impl Word for Listener {

@@ -4,6 +4,7 @@
 //! `inject` returns what the world showed, so that a fault that did not bite is never taken for one
 //! that did; `Undo::heal` returns a proof too, and works from any half-way state.
 
+mod client_cut;
 mod crash_loop;
 mod disk_fill;
 mod disk_wipe;
@@ -26,7 +27,8 @@ use serde_json::{Map, Value};
 
 use self::net::Network;
 use crate::cluster::Cluster;
-use crate::experiment::{FaultKind, FaultSpec};
+use crate::exit::EnvironmentProblem;
+use crate::experiment::{FaultKind, FaultSpec, Peers};
 
 pub use selector::{Target, resolve};
 
@@ -70,9 +72,15 @@ pub enum Undo {
 /// When the engine refuses.
 pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
     let World { cluster, network } = world;
-    if faults.iter().any(|fault| matches!(fault.kind, FaultKind::Partition { .. })) {
+    let cuts = || faults.iter().filter(|fault| matches!(fault.kind, FaultKind::Partition { .. }));
+    if cuts().next().is_some() {
         let all: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
-        network.prepare(cluster, &all, false).await?;
+        let of_clients = |fault: &FaultSpec| matches!(fault.kind, FaultKind::Partition { from: Peers::Clients, .. });
+        let incoming = cuts().any(of_clients);
+        network.prepare(cluster, &all, incoming).await.map_err(|error| {
+            let what = format!("this kernel can't do what the network faults need: {error:#}");
+            EnvironmentProblem::new(what, "`lossproof doctor` tells what is missing, and how to get it")
+        })?;
     }
     if faults.iter().any(|fault| matches!(fault.kind, FaultKind::PowerLoss { .. })) {
         power_loss::prepare(cluster).await?;
@@ -120,7 +128,12 @@ pub async fn inject(
         FaultKind::Restart { wait, .. } => {
             restart::inject(cluster, &target.brokers, spec.held.unwrap_or_default(), *wait, note).await
         }
-        FaultKind::Partition { ports, .. } => partition::inject(world, fault, &target.brokers, ports).await,
+        FaultKind::Partition { from: Peers::Brokers, ports, .. } => {
+            partition::inject(world, fault, &target.brokers, ports).await
+        }
+        FaultKind::Partition { from: Peers::Clients, ports, .. } => {
+            client_cut::inject(world, fault, &target.brokers, ports).await
+        }
         FaultKind::Pause { .. } => pause::inject(cluster, &target.brokers).await,
         FaultKind::CrashLoop { times, up, down, .. } => {
             let rhythm = crash_loop::Rhythm { times: *times, up: *up, down: *down };

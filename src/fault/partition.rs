@@ -1,5 +1,5 @@
-//! `partition`: packets between a broker and its peers on some ports are dropped, at both ends, by tc in
-//! the holders' network namespaces. Clients and the harness still reach everyone.
+//! `partition … from: brokers`: packets between a broker and its peers on some ports are dropped, at both ends,
+//! by tc in the holders' network namespaces. Clients and the harness still reach everyone.
 //!
 //! Proof: the brokers' own packets met the rule (its drop counter rose before lossproof probed anything),
 //! a new connection over the cut is not answered, and one beside it is. A cut on a port that nothing
@@ -21,7 +21,7 @@ use crate::cluster::{Broker, Cluster};
 use crate::experiment::HARNESS_PORT;
 
 /// Followers fetch at least twice a second (`replica.fetch.wait.max.ms` is 500), controllers too.
-const TRAFFIC_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const TRAFFIC_LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) async fn inject(world: World<'_>, fault: usize, isolated: &[i32], ports: &[u16]) -> Result<Proof> {
     let World { cluster, network } = world;
@@ -79,9 +79,14 @@ pub(super) async fn inject(world: World<'_>, fault: usize, isolated: &[i32], por
 
 /// What a broker does not send to these peers: at either end of a connection on one of the ports.
 fn cut_from(peers: &[&Broker], ports: &[u16]) -> Result<Effect> {
-    let peers = peers.iter().map(|peer| Ok(Ipv4Net::from(peer.ip.parse::<Ipv4Addr>()?))).collect::<Result<_>>()?;
+    let peers = peers.iter().map(|peer| host(peer)).collect::<Result<_>>()?;
     let scope = Scope { direction: Direction::To, peers, except: vec![], ports: ports.to_vec(), end: End::Either };
     Ok(Effect { action: Action::Cut, scopes: vec![scope] })
+}
+
+/// A broker's address, as a network of one.
+pub(super) fn host(broker: &Broker) -> Result<Ipv4Net> {
+    Ok(Ipv4Net::from(broker.ip.parse::<Ipv4Addr>()?))
 }
 
 /// Takes the rules off. Others, of other faults, stay.
@@ -116,7 +121,7 @@ pub(super) async fn heal(world: World<'_>, fault: usize, brokers: &[i32]) -> Res
 }
 
 /// Packets dropped at a broker, as soon as there are any.
-async fn first_drops(world: World<'_>, fault: usize, broker: i32) -> Result<u64> {
+pub(super) async fn first_drops(world: World<'_>, fault: usize, broker: i32) -> Result<u64> {
     let World { cluster, network } = world;
     let deadline = Instant::now() + TRAFFIC_LIMIT;
     loop {
@@ -131,7 +136,7 @@ async fn first_drops(world: World<'_>, fault: usize, broker: i32) -> Result<u64>
 
 /// Which of these addresses answer a TCP connection from a broker's namespace within 400 ms, by
 /// acceptance or refusal: both show that packets pass.
-async fn answered(cluster: &Cluster, from: i32, addresses: &[String]) -> Result<Vec<String>> {
+pub(super) async fn answered(cluster: &Cluster, from: i32, addresses: &[String]) -> Result<Vec<String>> {
     let probes: Vec<String> = addresses
         .iter()
         .map(|address| {
