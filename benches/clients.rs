@@ -194,7 +194,7 @@ impl Bench {
         let config = vec![("min.insync.replicas".to_owned(), "1".to_owned())];
         let topic = NewTopic { name: name.clone(), assignment: vec![vec![1]], config };
         with_any(&self.cluster.harness(), async |wire| wire.create_topic(&topic).await).await.unwrap();
-        readiness::settled(&self.cluster.harness(), Duration::from_secs(20)).await.unwrap();
+        readiness::known(&self.cluster.harness(), &[(name.clone(), 1)], Duration::from_secs(20)).await.unwrap();
         name
     }
 

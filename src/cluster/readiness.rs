@@ -108,6 +108,31 @@ pub async fn settled(addresses: &[Address], limit: Duration) -> Result<(), NotRe
     }
 }
 
+/// Waits until every broker knows these topics, each with so many partitions that are all in sync. A consumer group
+/// whose leader asks a broker that does not know its topic yet is assigned nothing, until its client looks
+/// again (`topic.metadata.refresh.interval.ms`, five minutes).
+///
+/// # Errors
+/// `NotReached` with what a broker lacks.
+pub async fn known(addresses: &[Address], topics: &[(String, i32)], limit: Duration) -> Result<(), NotReached> {
+    until(Instant::now() + limit, limit, async || {
+        let (views, silent) = views(addresses).await;
+        if let Some(id) = silent.first() {
+            return Some(format!("broker {id} does not answer"));
+        }
+        views.iter().find_map(|(id, view)| lacking(*id, view, topics))
+    })
+    .await
+}
+
+fn lacking(broker: i32, view: &View, topics: &[(String, i32)]) -> Option<String> {
+    topics.iter().find_map(|(topic, partitions)| {
+        let sound = view.partitions.iter().filter(|state| state.topic == *topic && state.is_sound()).count();
+        let lacks = usize::try_from(*partitions) != Ok(sound);
+        lacks.then(|| format!("broker {broker} sees {sound} of {partitions} partitions of {topic} in sync"))
+    })
+}
+
 /// Waits until no broker knows any topic but the brokers' own.
 ///
 /// # Errors
@@ -203,7 +228,7 @@ fn list(noun: &str, ids: &[i32]) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::wire::{PartitionView, View};
-    use super::{Address, unsettled};
+    use super::{Address, lacking, unsettled};
 
     fn addresses() -> Vec<Address> {
         (1..=3).map(|id| (id, String::new())).collect()
@@ -220,6 +245,20 @@ mod tests {
                 replicas: vec![1, 2, 3],
                 isr: isr.to_vec(),
             }],
+        }
+    }
+
+    #[test]
+    fn a_topic_is_known_with_all_its_partitions_in_sync() {
+        let of = |topic: &str, partitions| [(topic.to_owned(), partitions)];
+        let good = view(&[1, 2, 3], 2, &[1, 2, 3]);
+        assert_eq!(lacking(2, &good, &of("t", 1)), None);
+        for (view, topic, partitions, lacks) in [
+            (&good, "other", 3, "broker 2 sees 0 of 3 partitions of other in sync"),
+            (&good, "t", 2, "broker 2 sees 1 of 2 partitions of t in sync"),
+            (&view(&[1, 2, 3], 2, &[1, 2]), "t", 1, "broker 2 sees 0 of 1 partitions of t in sync"),
+        ] {
+            assert_eq!(lacking(2, view, &of(topic, partitions)).as_deref(), Some(lacks));
         }
     }
 

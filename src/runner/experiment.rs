@@ -17,7 +17,7 @@ use super::schedule::{self, Active, Scene};
 use super::tail::TailReader;
 use super::{audit, fence, observe, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
-use crate::cluster::readiness::{settled, with_any};
+use crate::cluster::readiness::{known, settled, with_any};
 use crate::experiment::{Experiment, Profile};
 use crate::fault;
 
@@ -76,6 +76,9 @@ impl Stage<'_> {
         let workload = &self.experiment.workload;
         topics::create(self.cluster, self.experiment).await?;
         settled(&self.cluster.harness(), TOPIC_LIMIT).await.context("the new topics are not in sync")?;
+        let topics = self.experiment.profiles.iter().map(|profile| (self.topic(profile), profile.topic.partitions));
+        let topics: Vec<(String, i32)> = topics.collect();
+        known(&self.cluster.harness(), &topics, TOPIC_LIMIT).await.context("not every broker knows the new topics")?;
         fault::prepare(self.active.world(self.cluster), &self.experiment.faults).await?;
         for profile in &self.experiment.profiles {
             self.recorder.emit(EventKind::TopicCreated {

@@ -30,15 +30,20 @@ impl Stage {
         readiness::settled(&self.cluster.harness(), RECOVERY_LIMIT).await.unwrap();
     }
 
+    async fn inject(&self, kind: &FaultKind, broker: i32) -> Proof {
+        fault::inject(0, &spec_of(kind.clone()), &target(broker), self.world(), &|_| ()).await.unwrap()
+    }
+
     /// Injects and heals on one broker, held for as long as it takes to look.
     async fn hit(&self, kind: &FaultKind, broker: i32) -> (Proof, Proof) {
-        let target = Target { brokers: vec![broker], basis: String::new(), same_for_all: true };
-        let place = Place { file: String::new(), line: 1, column: 1 };
-        let spec = FaultSpec { at: Duration::ZERO, held: Some(Duration::ZERO), kind: kind.clone(), place };
-        let undo = fault::undo(0, kind, &target, &self.cluster);
-        let injected = fault::inject(0, &spec, &target, self.world(), &|_| ()).await.unwrap();
+        let undo = fault::undo(0, kind, &target(broker), &self.cluster);
+        let injected = self.inject(kind, broker).await;
         (injected, undo.heal(self.world()).await.unwrap())
     }
+}
+
+fn target(broker: i32) -> Target {
+    Target { brokers: vec![broker], basis: String::new(), same_for_all: true }
 }
 
 fn faults(broker: i32) -> Vec<(FaultKind, &'static str, &'static str)> {
@@ -109,14 +114,13 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
     }
     stage.cluster.is_as_new().await.unwrap();
 
+    // Dead before any of them, and left so.
+    let container = &stage.cluster.broker(2).unwrap().container;
+    stage.cluster.engine.kill(container, "SIGKILL").await.unwrap();
+    stage.cluster.engine.ended(container, Duration::from_secs(10)).await.unwrap();
     for (kind, _, dead) in faults(2) {
-        let name = kind.name();
-        let container = &stage.cluster.broker(2).unwrap().container;
-        stage.cluster.engine.kill(container, "SIGKILL").await.unwrap();
-        stage.cluster.engine.ended(container, Duration::from_secs(10)).await.unwrap();
-        let (injected, _) = stage.hit(&kind, 2).await;
-        assert!(!injected.holds && injected.summary.contains(dead), "{name}: {}", injected.summary);
-        stage.cluster.engine.start(container).await.unwrap();
+        let injected = stage.inject(&kind, 2).await;
+        assert!(!injected.holds && injected.summary.contains(dead), "{}: {}", kind.name(), injected.summary);
     }
     assert!(stage.cluster.tear_down().await.unwrap().is_empty());
     assert_eq!(engine.left_of(&session), Vec::<String>::new());

@@ -94,7 +94,6 @@ impl Coder {
                 first = first.wrapping_add(number(bytes, at).cast_signed());
             }
             if head & NEW_AUTHOR != 0 {
-                self.used = self.used.max(place + 1);
                 author = number(bytes, at) as AuthorNumber;
                 sequence = number(bytes, at);
             } else {
