@@ -221,6 +221,18 @@ impl Engine {
         Ok(result)
     }
 
+    /// Free bytes of the file system of a folder in a running container.
+    ///
+    /// # Errors
+    /// When the container does not run, or has no such folder.
+    pub async fn free_bytes(&self, container: &str, folder: &str) -> Result<u64> {
+        // POSIX output, in units of 1024 bytes: busybox and coreutils agree on it.
+        let table = self.exec(container, None, &["df", "-Pk", folder]).await?.success()?;
+        let free = table.lines().nth(1).and_then(|line| line.split_whitespace().nth(3));
+        let kib: u64 = free.with_context(|| format!("df said {table}"))?.parse()?;
+        Ok(kib * 1024)
+    }
+
     /// The last lines that a container wrote; a sentence about the trouble when they can't be had.
     pub async fn log_tail(&self, container: &str, lines: usize) -> String {
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&lines.to_string()).build();

@@ -78,6 +78,12 @@ impl Cluster {
         self.brokers.iter().find(|broker| broker.id == id).with_context(|| format!("there is no broker {id}"))
     }
 
+    /// Ids of all brokers, in order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<i32> {
+        self.brokers.iter().map(|broker| broker.id).collect()
+    }
+
     /// HARNESS addresses, by id.
     #[must_use]
     pub fn harness(&self) -> Vec<Address> {
@@ -149,12 +155,7 @@ impl Cluster {
     /// # Errors
     /// When the broker does not run.
     pub async fn free_bytes(&self, broker: i32) -> Result<u64> {
-        let container = &self.broker(broker)?.container;
-        // POSIX output, in units of 1024 bytes: busybox and coreutils agree on it.
-        let table = self.engine.exec(container, None, &["df", "-Pk", "/data"]).await?.success()?;
-        let free = table.lines().nth(1).and_then(|line| line.split_whitespace().nth(3));
-        let kib: u64 = free.with_context(|| format!("df said {table}"))?.parse()?;
-        Ok(kib * 1024)
+        self.engine.free_bytes(&self.broker(broker)?.container, "/data").await
     }
 
     /// Stops and removes everything. Gives what could not be removed.

@@ -53,10 +53,12 @@ pub async fn ready(addresses: &[Address], limit: Duration) -> Result<(), NotReac
         }
     })
     .await?;
-    until(deadline, limit, async || probe_in_sync(addresses, ids.len()).await).await?;
+    let lacking = |id, view: &View, partitions| lacking(id, view, PROBE_TOPIC, partitions);
+    until(deadline, limit, async || first_lack(addresses, |id, view| lacking(id, view, ids.len())).await).await?;
     with_any(addresses, async |wire| wire.delete_topic(PROBE_TOPIC).await).await.ok();
     until(deadline, limit, async || {
-        probe_in_sync(addresses, 0).await.map(|state| format!("the probe topic stays: {state}"))
+        let stays = first_lack(addresses, |id, view| lacking(id, view, 0)).await;
+        stays.map(|state| format!("the probe topic stays: {state}"))
     })
     .await
 }
@@ -76,19 +78,13 @@ async fn until(
     Ok(())
 }
 
-async fn probe_in_sync(addresses: &[Address], partitions: usize) -> Option<String> {
+/// What the first broker that is not as it should be lacks; one that does not answer lacks that.
+async fn first_lack(addresses: &[Address], lack: impl Fn(i32, &View) -> Option<String>) -> Option<String> {
     let (views, silent) = views(addresses).await;
     if let Some(id) = silent.first() {
         return Some(format!("broker {id} does not answer"));
     }
-    for (id, view) in views {
-        let probes: Vec<_> = view.partitions.iter().filter(|partition| partition.topic == PROBE_TOPIC).collect();
-        let sound = probes.iter().filter(|partition| partition.is_sound()).count();
-        if sound != partitions || probes.len() != partitions {
-            return Some(format!("broker {id} sees {sound} of {} partitions of the probe topic in sync", probes.len()));
-        }
-    }
-    None
+    views.iter().find_map(|(id, view)| lack(*id, view))
 }
 
 /// Waits until each broker answers and sees all brokers, and each partition of each topic has a
@@ -114,22 +110,18 @@ pub async fn settled(addresses: &[Address], limit: Duration) -> Result<(), NotRe
 ///
 /// # Errors
 /// `NotReached` with what a broker lacks.
-pub async fn known(addresses: &[Address], topics: &[(String, i32)], limit: Duration) -> Result<(), NotReached> {
-    until(Instant::now() + limit, limit, async || {
-        let (views, silent) = views(addresses).await;
-        if let Some(id) = silent.first() {
-            return Some(format!("broker {id} does not answer"));
-        }
-        views.iter().find_map(|(id, view)| lacking(*id, view, topics))
-    })
-    .await
+pub async fn known(addresses: &[Address], topics: &[(String, usize)], limit: Duration) -> Result<(), NotReached> {
+    let lack = |id, view: &View| topics.iter().find_map(|(topic, partitions)| lacking(id, view, topic, *partitions));
+    until(Instant::now() + limit, limit, async || first_lack(addresses, lack).await).await
 }
 
-fn lacking(broker: i32, view: &View, topics: &[(String, i32)]) -> Option<String> {
-    topics.iter().find_map(|(topic, partitions)| {
-        let sound = view.partitions.iter().filter(|state| state.topic == *topic && state.is_sound()).count();
-        let lacks = usize::try_from(*partitions) != Ok(sound);
-        lacks.then(|| format!("broker {broker} sees {sound} of {partitions} partitions of {topic} in sync"))
+/// What a broker lacks of a topic with so many partitions, all in sync.
+fn lacking(broker: i32, view: &View, topic: &str, partitions: usize) -> Option<String> {
+    let seen: Vec<_> = view.partitions.iter().filter(|state| state.topic == topic).collect();
+    let sound = seen.iter().filter(|state| state.is_sound()).count();
+    let lacks = sound != partitions || seen.len() != partitions;
+    lacks.then(|| {
+        format!("broker {broker} sees {sound} of {} partitions of {topic} in sync, of {partitions}", seen.len())
     })
 }
 
@@ -138,17 +130,11 @@ fn lacking(broker: i32, view: &View, topics: &[(String, i32)]) -> Option<String>
 /// # Errors
 /// `NotReached` with one that stays.
 pub async fn only_internal_topics(addresses: &[Address], limit: Duration) -> Result<(), NotReached> {
-    until(Instant::now() + limit, limit, async || {
-        let (views, silent) = views(addresses).await;
-        if let Some(id) = silent.first() {
-            return Some(format!("broker {id} does not answer"));
-        }
-        views.iter().find_map(|(id, view)| {
-            let stays = view.partitions.iter().find(|partition| !partition.topic.starts_with("__"))?;
-            Some(format!("topic {} is still there, as broker {id} sees it", stays.topic))
-        })
-    })
-    .await
+    let stray = |id, view: &View| {
+        let stays = view.partitions.iter().find(|partition| !partition.topic.starts_with("__"))?;
+        Some(format!("topic {} is still there, as broker {id} sees it", stays.topic))
+    };
+    until(Instant::now() + limit, limit, async || first_lack(addresses, stray).await).await
 }
 
 /// What each broker that answers believes, and the ids of those that do not.
@@ -250,15 +236,17 @@ mod tests {
 
     #[test]
     fn a_topic_is_known_with_all_its_partitions_in_sync() {
-        let of = |topic: &str, partitions| [(topic.to_owned(), partitions)];
         let good = view(&[1, 2, 3], 2, &[1, 2, 3]);
-        assert_eq!(lacking(2, &good, &of("t", 1)), None);
+        assert_eq!(lacking(2, &good, "t", 1), None);
+        assert_eq!(lacking(2, &good, "other", 0), None);
         for (view, topic, partitions, lacks) in [
-            (&good, "other", 3, "broker 2 sees 0 of 3 partitions of other in sync"),
-            (&good, "t", 2, "broker 2 sees 1 of 2 partitions of t in sync"),
-            (&view(&[1, 2, 3], 2, &[1, 2]), "t", 1, "broker 2 sees 0 of 1 partitions of t in sync"),
+            (&good, "other", 3, "broker 2 sees 0 of 0 partitions of other in sync, of 3"),
+            (&good, "t", 2, "broker 2 sees 1 of 1 partitions of t in sync, of 2"),
+            (&good, "t", 0, "broker 2 sees 1 of 1 partitions of t in sync, of 0"),
+            (&view(&[1, 2, 3], 2, &[1, 2]), "t", 1, "broker 2 sees 0 of 1 partitions of t in sync, of 1"),
+            (&view(&[1, 2, 3], 2, &[1, 2]), "t", 0, "broker 2 sees 0 of 1 partitions of t in sync, of 0"),
         ] {
-            assert_eq!(lacking(2, view, &of(topic, partitions)).as_deref(), Some(lacks));
+            assert_eq!(lacking(2, view, topic, partitions).as_deref(), Some(lacks));
         }
     }
 

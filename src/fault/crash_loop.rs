@@ -11,6 +11,7 @@ use lossproof_ledger::event::Proof;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
+use super::kill::{DEATH_LIMIT, KILLED};
 use super::{Findings, Notes};
 use crate::cluster::Cluster;
 
@@ -22,11 +23,7 @@ pub(super) struct Rhythm {
     pub down: Duration,
 }
 
-/// Exit code of a process that SIGKILL ended: 128 + 9.
-const KILLED: i64 = 137;
-const DEATH_LIMIT: Duration = Duration::from_secs(10);
-
-/// One broker after the other, in turn; ends with all of them down for the last time.
+/// Each broker in its own rhythm, side by side; ends with all of them down for the last time.
 pub(super) async fn inject(cluster: &Cluster, brokers: &[i32], rhythm: Rhythm, note: Notes<'_>) -> Result<Proof> {
     let loops = brokers.iter().map(|&id| one(cluster, id, rhythm, note));
     let mut findings = Findings::default();

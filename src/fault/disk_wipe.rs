@@ -4,17 +4,15 @@
 //!
 //! Proof: the process is gone by SIGKILL, and of the partitions that lay on the volume not one file is left.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
 use super::Findings;
+use super::kill::DEATH_LIMIT;
 use super::volume::on_volume;
 use crate::cluster::Cluster;
 
-const DEATH_LIMIT: Duration = Duration::from_secs(10);
 /// Counts the segments below the log directory, then removes all there is, and counts all that is left.
 const WIPE: &str =
     "find /data/logs -name '*.log' | wc -l; rm -rf /data/logs; find /data -mindepth 1 -not -name lost+found | wc -l";

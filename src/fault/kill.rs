@@ -17,8 +17,9 @@ use crate::cluster::{Broker, Cluster};
 use crate::experiment::HARNESS_PORT;
 
 /// Exit code of a process that SIGKILL ended: 128 + 9.
-const KILLED: i64 = 137;
-const DEATH_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const KILLED: i64 = 137;
+/// How long the engine may take to see a killed process gone.
+pub(super) const DEATH_LIMIT: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn inject(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {

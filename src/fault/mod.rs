@@ -74,10 +74,9 @@ pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
     let World { cluster, network } = world;
     let cuts = || faults.iter().filter(|fault| matches!(fault.kind, FaultKind::Partition { .. }));
     if cuts().next().is_some() {
-        let all: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
         let of_clients = |fault: &FaultSpec| matches!(fault.kind, FaultKind::Partition { from: Peers::Clients, .. });
         let incoming = cuts().any(of_clients);
-        network.prepare(cluster, &all, incoming).await.map_err(|error| {
+        network.prepare(cluster, &cluster.ids(), incoming).await.map_err(|error| {
             let what = format!("this kernel can't do what the network faults need: {error:#}");
             EnvironmentProblem::new(what, "`lossproof doctor` tells what is missing, and how to get it")
         })?;
@@ -98,9 +97,7 @@ pub fn undo(fault: usize, kind: &FaultKind, target: &Target, cluster: &Cluster) 
         FaultKind::Pause { .. } => Undo::Thaw(target.brokers.clone()),
         FaultKind::PowerLoss { .. } => Undo::RestorePower(target.brokers.clone()),
         // Rules stand at both ends of a cut.
-        FaultKind::Partition { .. } => {
-            Undo::Reconnect { fault, brokers: cluster.brokers.iter().map(|broker| broker.id).collect() }
-        }
+        FaultKind::Partition { .. } => Undo::Reconnect { fault, brokers: cluster.ids() },
         FaultKind::DiskFill { .. } => Undo::FreeDisks(target.brokers.clone()),
     }
 }

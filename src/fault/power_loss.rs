@@ -9,8 +9,6 @@
 //!
 //! Needs disks on loop devices: a tmpfs keeps what a disk would lose.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use futures_util::future::{join_all, try_join_all};
 use lossproof_ledger::event::Proof;
@@ -20,13 +18,13 @@ use testcontainers::bollard;
 use bollard::models::HostConfig;
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 
+use super::kill::DEATH_LIMIT;
 use super::volume::on_volume;
 use super::{Findings, kill};
 use crate::cluster::disks::{Backing, data_volume, run_helper};
 use crate::cluster::session::project_of;
 use crate::cluster::{Broker, Cluster};
 
-const DEATH_LIMIT: Duration = Duration::from_secs(10);
 const FLUSHED: &str = "lossproof-flushed";
 const UNFLUSHED: &str = "lossproof-unflushed";
 /// Prints which of the two files still have their content.

@@ -25,9 +25,7 @@ pub async fn resolve(cluster: &Cluster, selector: Selector, topics: &[String]) -
     let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, basis, same_for_all: true };
     Ok(match selector {
         Selector::Broker(id) => fixed(vec![id], "named by the experiment".to_owned()),
-        Selector::All => {
-            fixed(cluster.brokers.iter().map(|broker| broker.id).collect(), "all brokers, by id".to_owned())
-        }
+        Selector::All => fixed(cluster.ids(), "all brokers, by id".to_owned()),
         Selector::Controller => {
             let id = with_any(&cluster.harness(), async |wire| wire.active_controller().await).await?;
             fixed(vec![id], format!("DescribeQuorum names {id} as the active controller"))

@@ -184,9 +184,7 @@ async fn tried(engine: &Engine, session: &str) -> Result<Vec<Finding>> {
 
 async fn disk_space(engine: &Engine, container: &str) -> Result<Finding> {
     let (what, gives) = ("disk space of the engine", "the brokers' disks");
-    let table = engine.exec(container, None, &["df", "-Pk", "/"]).await?.success()?;
-    let free = table.lines().nth(1).and_then(|line| line.split_whitespace().nth(3)).and_then(|kib| kib.parse().ok());
-    let bytes: u64 = free.map(|kib: u64| kib * 1024).with_context(|| format!("df said {table}"))?;
+    let bytes = engine.free_bytes(container, "/").await?;
     let seen = format!("{} GiB free", bytes >> 30);
     Ok(if bytes >= DISK_BYTES {
         Finding::good(what, seen, gives)

@@ -76,8 +76,9 @@ impl Stage<'_> {
         let workload = &self.experiment.workload;
         topics::create(self.cluster, self.experiment).await?;
         settled(&self.cluster.harness(), TOPIC_LIMIT).await.context("the new topics are not in sync")?;
-        let topics = self.experiment.profiles.iter().map(|profile| (self.topic(profile), profile.topic.partitions));
-        let topics: Vec<(String, i32)> = topics.collect();
+        let topics =
+            self.experiment.profiles.iter().map(|profile| (self.topic(profile), profile.topic.partitions as usize));
+        let topics: Vec<(String, usize)> = topics.collect();
         known(&self.cluster.harness(), &topics, TOPIC_LIMIT).await.context("not every broker knows the new topics")?;
         fault::prepare(self.active.world(self.cluster), &self.experiment.faults).await?;
         for profile in &self.experiment.profiles {

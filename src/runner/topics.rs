@@ -26,7 +26,7 @@ pub fn topic_name(experiment: &str, profile: &str) -> String {
 /// # Errors
 /// What a broker says against it.
 pub async fn create(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
-    let ids: Vec<i32> = cluster.brokers.iter().map(|broker| broker.id).collect();
+    let ids = cluster.ids();
     for profile in &experiment.profiles {
         let topic = NewTopic {
             name: topic_name(&experiment.name, &profile.name),
