@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{checked_experiments, columns, write_out};
 use crate::exit::Exit;
-use crate::experiment::{Expectation, Experiment, FaultKind, Profile, Word, schedule};
+use crate::experiment::{Expectation, Experiment, Profile, Word, schedule};
 
 /// Check experiments and show what they would do; starts nothing
 ///
@@ -116,18 +116,13 @@ fn time_line(experiment: &Experiment) -> Vec<Vec<String>> {
     let mut events = Vec::new();
     for fault in &experiment.faults {
         let begin = workload.warm_up + fault.at;
-        let (sign, end) = match fault.kind {
-            FaultKind::Restart { .. } => ("~", "the last broker is back"),
-            FaultKind::Partition { .. } => (" ", "the cut is healed"),
-            FaultKind::Kill { .. } | FaultKind::PowerLoss { .. } => (" ", "started again"),
-            FaultKind::DiskWipe { .. } => (" ", "started again, with an empty disk"),
-            FaultKind::Pause { .. } => (" ", "thawed"),
-            FaultKind::CrashLoop { .. } => ("~", "started for the last time"),
-            FaultKind::DiskFill { .. } => (" ", "the disk is freed, the broker started again"),
-        };
-        let end_at = begin + schedule::duration(fault);
         events.push((begin, row(" ", begin, fault.to_string())));
-        events.push((end_at, row(sign, end_at, end.to_owned())));
+        if let Some(end) = schedule::end(fault) {
+            // What ends by itself takes as long as the cluster lets it.
+            let sign = if fault.kind.ends_by_itself() { "~" } else { " " };
+            let end = workload.warm_up + end;
+            events.push((end, row(sign, end, fault.kind.end().to_owned())));
+        }
     }
     // Faults may overlap.
     events.sort_by_key(|(at, _)| *at);

@@ -133,7 +133,7 @@ impl Cluster {
     /// A sentence about what differs.
     pub async fn is_as_new(&self) -> Result<()> {
         const LIMIT: Duration = Duration::from_secs(10);
-        readiness::settled(&self.harness(), LIMIT).await.context("not settled")?;
+        readiness::settled(&self.harness(), &[], LIMIT).await.context("not settled")?;
         readiness::only_internal_topics(&self.harness(), LIMIT).await?;
         for broker in &self.brokers {
             let rules = self.in_namespace(broker.id, "tc qdisc show").await?;

@@ -34,7 +34,7 @@ pub type Address = (i32, String);
 /// `NotReached` with what was missing.
 pub async fn ready(addresses: &[Address], limit: Duration) -> Result<(), NotReached> {
     let deadline = Instant::now() + limit;
-    settled(addresses, limit).await?;
+    settled(addresses, &[], limit).await?;
     let ids: Vec<i32> = addresses.iter().map(|(id, _)| *id).collect();
     let probe = NewTopic {
         name: PROBE_TOPIC.to_owned(),
@@ -88,15 +88,16 @@ async fn first_lack(addresses: &[Address], lack: impl Fn(i32, &View) -> Option<S
 }
 
 /// Waits until each broker answers and sees all brokers, and each partition of each topic has a
-/// living leader and all its replicas in sync.
+/// living leader and all its replicas in sync; of those that are `gone` for good nothing is expected.
 ///
 /// # Errors
 /// `NotReached` with what was missing.
-pub async fn settled(addresses: &[Address], limit: Duration) -> Result<(), NotReached> {
+pub async fn settled(addresses: &[Address], gone: &[i32], limit: Duration) -> Result<(), NotReached> {
+    let left: Vec<Address> = addresses.iter().filter(|(id, _)| !gone.contains(id)).cloned().collect();
     let started = Instant::now();
     loop {
-        let (views, silent) = views(addresses).await;
-        let Some(seen) = unsettled(addresses, &views, &silent) else { return Ok(()) };
+        let (views, silent) = views(&left).await;
+        let Some(seen) = unsettled(&left, gone, &views, &silent) else { return Ok(()) };
         if started.elapsed() >= limit {
             return Err(NotReached { waited: started.elapsed(), seen, silent });
         }
@@ -118,7 +119,7 @@ pub async fn known(addresses: &[Address], topics: &[(String, usize)], limit: Dur
 /// What a broker lacks of a topic with so many partitions, all in sync.
 fn lacking(broker: i32, view: &View, topic: &str, partitions: usize) -> Option<String> {
     let seen: Vec<_> = view.partitions.iter().filter(|state| state.topic == topic).collect();
-    let sound = seen.iter().filter(|state| state.is_sound()).count();
+    let sound = seen.iter().filter(|state| state.is_sound(&[])).count();
     let lacks = sound != partitions || seen.len() != partitions;
     lacks.then(|| {
         format!("broker {broker} sees {sound} of {} partitions of {topic} in sync, of {partitions}", seen.len())
@@ -185,7 +186,7 @@ pub async fn with_any<T>(addresses: &[Address], request: impl AsyncFn(&mut Wire)
 }
 
 /// The first thing that is not as it should be; none when the cluster has settled.
-fn unsettled(addresses: &[Address], views: &[(i32, View)], silent: &[i32]) -> Option<String> {
+fn unsettled(addresses: &[Address], gone: &[i32], views: &[(i32, View)], silent: &[i32]) -> Option<String> {
     if !silent.is_empty() {
         return Some(format!("{} not answering", list("broker", silent)));
     }
@@ -195,7 +196,7 @@ fn unsettled(addresses: &[Address], views: &[(i32, View)], silent: &[i32]) -> Op
         if !missing.is_empty() {
             return Some(format!("broker {id} does not see {}", list("broker", &missing)));
         }
-        if let Some(partition) = view.partitions.iter().find(|partition| !partition.is_sound()) {
+        if let Some(partition) = view.partitions.iter().find(|partition| !partition.is_sound(gone)) {
             return Some(format!(
                 "{} partition {}: leader {}, in sync {:?} of {:?}, as broker {id} sees it",
                 partition.topic, partition.partition, partition.leader, partition.isr, partition.replicas
@@ -254,7 +255,7 @@ mod tests {
     fn settled_means_all_answer_and_all_is_in_sync() {
         let good = view(&[1, 2, 3], 2, &[1, 2, 3]);
         let views = |third: View| vec![(1, good.clone()), (2, good.clone()), (3, third)];
-        assert_eq!(unsettled(&addresses(), &views(good.clone()), &[]), None);
+        assert_eq!(unsettled(&addresses(), &[], &views(good.clone()), &[]), None);
         let cases = [
             (views(good.clone()), vec![2, 3], "brokers 2, 3 not answering"),
             (views(view(&[1, 3], 2, &[1, 2, 3])), vec![], "broker 3 does not see broker 2"),
@@ -270,7 +271,7 @@ mod tests {
             ),
         ];
         for (views, silent, expected) in cases {
-            assert_eq!(unsettled(&addresses(), &views, &silent).as_deref(), Some(expected));
+            assert_eq!(unsettled(&addresses(), &[], &views, &silent).as_deref(), Some(expected));
         }
     }
 }

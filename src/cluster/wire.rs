@@ -56,10 +56,12 @@ pub struct PartitionView {
 }
 
 impl PartitionView {
-    /// Whether all replicas are in sync and one of them leads.
+    /// Whether all replicas but those that are gone are in sync and one of them leads. With nobody left there is
+    /// nothing to wait for.
     #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.isr.len() == self.replicas.len() && self.replicas.contains(&self.leader)
+    pub fn is_sound(&self, gone: &[i32]) -> bool {
+        let left: Vec<i32> = self.replicas.iter().copied().filter(|id| !gone.contains(id)).collect();
+        left.is_empty() || self.isr == left && left.contains(&self.leader)
     }
 }
 

@@ -15,12 +15,14 @@ pub struct Check {
     pub source: Arc<Source>,
     /// In the order found.
     pub problems: Vec<Problem>,
+    /// Partitions of the profiles' topics that were named, and where.
+    pub partitions: Vec<(i32, Span)>,
 }
 
 impl Check {
     /// Nothing wrong yet.
     pub fn new(source: Arc<Source>) -> Self {
-        Self { source, problems: Vec::new() }
+        Self { source, problems: Vec::new(), partitions: Vec::new() }
     }
 
     /// Where a value stands.

@@ -7,14 +7,12 @@
 
 mod check;
 mod client;
-mod cut;
 mod describe;
 mod embedded;
 mod expect;
 mod extends;
 mod fault;
 pub mod hint;
-mod kind;
 mod load;
 pub mod metric;
 mod option_name;
@@ -35,9 +33,12 @@ mod yaml;
 
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
 pub use expect::{argument as expectation_argument, file as expectation_file};
-pub use kind::{FaultKind, FaultSpec, HARNESS_PORT, Listener, Peers, RestartWait, Selector};
+pub use fault::{
+    BrokerFault, DiskFault, FaultKind, FaultSpec, HARNESS_PORT, Held, Listener, NetworkFault, Peers, RestartWait,
+};
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
+pub use selector::Selector;
 pub use words::Word;
 
 use std::path::PathBuf;

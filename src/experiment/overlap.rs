@@ -15,20 +15,31 @@ pub fn refuse_conflicts(check: &mut Check, faults: &[(&FaultSpec, Span)]) {
                 && meet(earlier.kind.target(), later.kind.target())
         });
         let Some((earlier, _)) = conflict else { continue };
-        let end = humantime::format_duration(earlier.at + schedule::duration(earlier));
-        let whom = if earlier.kind.target() == Selector::All { later.kind.target() } else { earlier.kind.target() };
+        let end = schedule::end(earlier).map(|end| humantime::format_duration(end).to_string());
+        let whom = if *earlier.kind.target() == Selector::All { later.kind.target() } else { earlier.kind.target() };
         let problem = Problem::new(format!(
             "two faults at the same time on {whom}: `{}` and `{}`",
             earlier.kind.name(),
             later.kind.name()
         ))
-        .at(at, format!("`{}` of line {} lasts until {end}", earlier.kind.name(), earlier.place.line))
-        .hint(format!("begin it at {end} or later, or name another broker"));
+        .at(
+            at,
+            format!(
+                "`{}` of line {} lasts {}",
+                earlier.kind.name(),
+                earlier.place.line,
+                end.as_ref().map_or_else(|| "to the end of the run".to_owned(), |end| format!("until {end}"))
+            ),
+        )
+        .hint(match end {
+            Some(end) => format!("begin it at {end} or later, or name another broker"),
+            None => "name another broker".to_owned(),
+        });
         check.report(problem);
     }
 }
 
 /// Whether two selectors name a common broker whatever the state of the cluster.
-fn meet(one: Selector, other: Selector) -> bool {
-    one == other || one == Selector::All || other == Selector::All
+fn meet(one: &Selector, other: &Selector) -> bool {
+    one == other || *one == Selector::All || *other == Selector::All
 }

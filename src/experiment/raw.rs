@@ -10,7 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_yaml::Spanned;
+use serde_yaml::{Location, Spanned};
 
 /// A scalar as written.
 pub type Text = Spanned<String>;
@@ -127,6 +127,42 @@ pub struct Fault {
     pub disk_wipe: Option<Spanned<Target>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_loss: Option<Spanned<Target>>,
+}
+
+impl Fault {
+    /// At that time, and nothing else yet.
+    pub fn at(at: Text) -> Self {
+        Self {
+            at,
+            held: None,
+            kill: None,
+            restart: None,
+            pause: None,
+            crash_loop: None,
+            partition: None,
+            disk_fill: None,
+            disk_wipe: None,
+            power_loss: None,
+        }
+    }
+
+    /// Every kind's key, with its place where it is given.
+    pub fn kinds(&self) -> [(&'static str, Option<Location>); 8] {
+        [
+            ("kill", place(&self.kill)),
+            ("restart", place(&self.restart)),
+            ("pause", place(&self.pause)),
+            ("crash_loop", place(&self.crash_loop)),
+            ("partition", place(&self.partition)),
+            ("disk_fill", place(&self.disk_fill)),
+            ("disk_wipe", place(&self.disk_wipe)),
+            ("power_loss", place(&self.power_loss)),
+        ]
+    }
+}
+
+fn place<T>(value: &Option<Spanned<T>>) -> Option<Location> {
+    value.as_ref().map(|value| value.referenced)
 }
 
 /// Kinds that have a target and nothing else.

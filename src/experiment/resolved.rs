@@ -6,7 +6,7 @@ use serde_yaml::{Location, Spanned};
 
 use super::raw::{self, Map, Text};
 use super::value::{format_bound, format_size};
-use super::{Expectation, Experiment, FaultKind, FaultSpec, Options, Problem, Profile, Selector, Word, metric};
+use super::{Expectation, Experiment, FaultSpec, Options, Problem, Profile, Word, metric};
 
 /// The YAML text.
 ///
@@ -17,15 +17,18 @@ pub fn to_yaml(experiment: &Experiment) -> Result<String, Problem> {
         .map_err(|error| Problem::new(format!("{} can't be written as YAML: {error}", experiment.name)))
 }
 
-fn spanned<T>(value: T) -> Spanned<T> {
+/// A value without a place.
+pub(super) fn spanned<T>(value: T) -> Spanned<T> {
     Spanned::new(value, Location::UNKNOWN, Location::UNKNOWN)
 }
 
-fn text(value: impl ToString) -> Text {
+/// A scalar without a place.
+pub(super) fn text(value: impl ToString) -> Text {
     spanned(value.to_string())
 }
 
-fn time(value: Duration) -> Text {
+/// A duration without a place.
+pub(super) fn time(value: Duration) -> Text {
     text(humantime::format_duration(value))
 }
 
@@ -102,59 +105,9 @@ fn profile(profile: &Profile) -> raw::Profile {
 }
 
 fn fault(fault: &FaultSpec) -> raw::Fault {
-    let mut raw = raw::Fault {
-        at: time(fault.at),
-        held: fault.held.map(time),
-        kill: None,
-        restart: None,
-        pause: None,
-        crash_loop: None,
-        partition: None,
-        disk_fill: None,
-        disk_wipe: None,
-        power_loss: None,
-    };
-    let target = |target: Selector| spanned(raw::Target { target: selector(target) });
-    match &fault.kind {
-        FaultKind::Kill { target: whom } => raw.kill = Some(target(*whom)),
-        FaultKind::Pause { target: whom } => raw.pause = Some(target(*whom)),
-        FaultKind::DiskFill { target: whom } => raw.disk_fill = Some(target(*whom)),
-        FaultKind::DiskWipe { target: whom } => raw.disk_wipe = Some(target(*whom)),
-        FaultKind::PowerLoss { target: whom } => raw.power_loss = Some(target(*whom)),
-        FaultKind::CrashLoop { target, times, up, down } => {
-            raw.crash_loop = Some(spanned(raw::CrashLoop {
-                target: selector(*target),
-                times: text(times),
-                up: Some(time(*up)),
-                down: Some(time(*down)),
-            }));
-        }
-        FaultKind::Restart { target, wait } => {
-            raw.restart = Some(spanned(raw::Restart { target: selector(*target), wait: Some(text(wait.word())) }));
-        }
-        FaultKind::Partition { isolate, from, ports, listeners } => {
-            let names = listeners.iter().map(|listener| text(listener.word())).collect::<Vec<_>>();
-            let by_name = !names.is_empty();
-            raw.partition = Some(spanned(raw::Partition {
-                isolate: selector(*isolate),
-                from: text(from.word()),
-                listeners: by_name.then(|| spanned(names)),
-                ports: (!by_name).then(|| spanned(ports.iter().map(text).collect())),
-            }));
-        }
-    }
+    let mut raw = raw::Fault { held: fault.held.map(text), ..raw::Fault::at(time(fault.at)) };
+    fault.kind.write(&mut raw);
     raw
-}
-
-fn selector(selector: Selector) -> Spanned<raw::Selector> {
-    let keyed = |key: &str, value: i32| raw::Selector::Map(Map(vec![(text(key), text(value))]));
-    spanned(match selector {
-        Selector::Broker(id) => keyed("broker", id),
-        Selector::LeaderOf(partition) => keyed("leader_of", partition),
-        Selector::FollowersOf(partition) => keyed("followers_of", partition),
-        Selector::Controller => raw::Selector::Word("controller".to_owned()),
-        Selector::All => raw::Selector::Word("all".to_owned()),
-    })
 }
 
 fn expectations(expectations: &[Expectation]) -> Option<Map<Map<Text>>> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Experiment, FaultKind, FaultSpec, Selector};
+use super::{BrokerFault, Experiment, FaultKind, FaultSpec, Held, Selector};
 
 /// Brokers of the one cluster definition there is.
 pub const BROKERS: u32 = 3;
@@ -15,7 +15,7 @@ pub const RECOVERY_ESTIMATE: Duration = Duration::from_secs(10);
 
 /// How many brokers a selector names.
 #[must_use]
-pub const fn brokers(selector: Selector) -> u32 {
+pub const fn brokers(selector: &Selector) -> u32 {
     match selector {
         Selector::All => BROKERS,
         Selector::FollowersOf(_) => BROKERS - 1,
@@ -23,21 +23,29 @@ pub const fn brokers(selector: Selector) -> u32 {
     }
 }
 
-/// How long a fault lasts: exact where `for` decides, an estimate for a rolling restart and a crash loop.
+/// How long a fault lasts: exact where `for` decides, an estimate for a rolling restart and a crash loop. For one that
+/// is held for ever, how long until the schedule goes on: not at all.
 #[must_use]
 pub fn duration(fault: &FaultSpec) -> Duration {
-    let held = fault.held.unwrap_or_default();
-    match fault.kind {
-        FaultKind::Restart { target, .. } => (held + RESTART_ESTIMATE) * brokers(target),
-        FaultKind::CrashLoop { times, up, down, .. } => (up + down) * times,
+    let held = fault.held.and_then(Held::duration).unwrap_or_default();
+    match &fault.kind {
+        FaultKind::Broker(BrokerFault::Restart { target, .. }) => (held + RESTART_ESTIMATE) * brokers(target),
+        FaultKind::Broker(BrokerFault::CrashLoop { times, up, down, .. }) => (*up + *down) * *times,
         _ => held,
     }
+}
+
+/// When a fault is planned to end; none for one that is held for ever.
+#[must_use]
+pub fn end(fault: &FaultSpec) -> Option<Duration> {
+    (fault.held != Some(Held::Forever)).then(|| fault.at + duration(fault))
 }
 
 /// Whether two faults are planned to hold at the same time.
 #[must_use]
 pub fn overlap(one: &FaultSpec, other: &FaultSpec) -> bool {
-    one.at < other.at + duration(other) && other.at < one.at + duration(one)
+    let begins_before_end_of = |one: &FaultSpec, other| end(other).is_none_or(|end| one.at < end);
+    begins_before_end_of(one, other) && begins_before_end_of(other, one)
 }
 
 /// Faults by number, in order of time: those that overlap, directly or by others, stand together.

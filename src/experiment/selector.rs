@@ -1,19 +1,62 @@
-//! Selectors: which broker a fault hits.
+//! Selectors: which brokers a fault hits.
+
+use std::fmt;
 
 use serde_yaml::Spanned;
 
 use super::check::Check;
 use super::hint::{did_you_mean, one_of};
-use super::raw;
+use super::raw::{self, Map};
+use super::resolved::text;
 use super::source::Span;
 use super::value::integer;
-use super::{Problem, Selector};
+use super::{Problem, Profile};
+
+/// Which brokers a fault hits; resolved when it fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// By id, 1 to 3.
+    Broker(i32),
+    /// Leader of that partition of each profile's topic.
+    LeaderOf(i32),
+    /// Followers of that partition.
+    FollowersOf(i32),
+    /// The active KRaft controller.
+    Controller,
+    /// Every broker, by id.
+    All,
+}
+
+impl Selector {
+    /// Whether it names several brokers.
+    #[must_use]
+    pub const fn is_many(&self) -> bool {
+        matches!(self, Self::All | Self::FollowersOf(_))
+    }
+
+    /// The verb for it.
+    pub(super) const fn is(&self) -> &'static str {
+        if self.is_many() { "are" } else { "is" }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broker(id) => write!(f, "broker {id}"),
+            Self::LeaderOf(partition) => write!(f, "the leader of partition {partition}"),
+            Self::FollowersOf(partition) => write!(f, "the followers of partition {partition}"),
+            Self::Controller => f.write_str("the active controller"),
+            Self::All => f.write_str("all brokers"),
+        }
+    }
+}
 
 /// Selectors with a value of their own.
 const KEYED_SELECTORS: &[&str] = &["broker", "leader_of", "followers_of"];
 
-/// Reads a selector; with its place.
-pub fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<(Selector, Span)> {
+/// Reads a selector. The partitions that it names are noted, until it is known which there are.
+pub fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<Selector> {
     let span = check.span(raw);
     let entries = match &raw.value {
         raw::Selector::Word(word) => {
@@ -25,7 +68,7 @@ pub fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<(Sele
             if found.is_none() {
                 check.report(unknown_selector(word, &span));
             }
-            return Some((found?, span));
+            return found;
         }
         raw::Selector::Map(entries) => &entries.0,
     };
@@ -37,17 +80,46 @@ pub fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<(Sele
         check.report(problem);
         return None;
     };
-    let partition = |text: &str| integer(text, "partition", 0, 63);
-    let selector = match key.value.as_str() {
-        "broker" => Selector::Broker(check.read(value, |text| integer(text, "broker id", 1, 3))?),
-        "leader_of" => Selector::LeaderOf(check.read(value, partition)?),
-        "followers_of" => Selector::FollowersOf(check.read(value, partition)?),
+    match key.value.as_str() {
+        "broker" => Some(Selector::Broker(check.read(value, |text| integer(text, "broker id", 1, 3))?)),
+        "leader_of" => Some(Selector::LeaderOf(partition(check, value)?)),
+        "followers_of" => Some(Selector::FollowersOf(partition(check, value)?)),
         other => {
             check.report(unknown_selector(other, &check.span(key)));
-            return None;
+            None
         }
-    };
-    Some((selector, check.span(value)))
+    }
+}
+
+/// Reads the number of a partition of the profiles' topics, and notes it.
+pub fn partition(check: &mut Check, text: &raw::Text) -> Option<i32> {
+    let partition = check.read(text, |text| integer(text, "partition", 0, 63))?;
+    check.partitions.push((partition, check.span(text)));
+    Some(partition)
+}
+
+/// Refuses partitions that some profile does not have.
+pub fn partitions_exist(check: &mut Check, profiles: &[Profile]) {
+    for (partition, span) in std::mem::take(&mut check.partitions) {
+        for profile in profiles.iter().filter(|profile| partition >= profile.topic.partitions) {
+            check.report(
+                Problem::new(format!("profile `{}` has no partition {partition}", profile.name))
+                    .at(&span, format!("its topic has partitions 0 to {}", profile.topic.partitions - 1)),
+            );
+        }
+    }
+}
+
+/// As it is written in a file.
+pub fn write(selector: &Selector) -> raw::Selector {
+    let keyed = |key: &str, value: i32| raw::Selector::Map(Map(vec![(text(key), text(value))]));
+    match selector {
+        Selector::Broker(id) => keyed("broker", *id),
+        Selector::LeaderOf(partition) => keyed("leader_of", *partition),
+        Selector::FollowersOf(partition) => keyed("followers_of", *partition),
+        Selector::Controller => raw::Selector::Word("controller".to_owned()),
+        Selector::All => raw::Selector::Word("all".to_owned()),
+    }
 }
 
 fn unknown_selector(typed: &str, span: &Span) -> Problem {

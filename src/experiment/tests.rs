@@ -181,10 +181,12 @@ fn contradictions_about_commits(consumer: &str) {
 #[test]
 fn listeners_of_a_partition_by_default() {
     let fault = with_fault("{ at: 1s, for: 2s, partition: { isolate: controller, from: brokers } }");
-    let FaultKind::Partition { isolate, ports, listeners, .. } = fault.kind else { panic!("{fault:?}") };
+    let FaultKind::Network(NetworkFault::Partition { isolate, ports, listeners, .. }) = fault.kind else {
+        panic!("{fault:?}")
+    };
     assert_eq!((isolate, ports.as_slice()), (Selector::Controller, [9094, 9093].as_slice()));
     assert_eq!(listeners, [Listener::Replication, Listener::Controller]);
-    assert_eq!((fault.at, fault.held), (Duration::from_secs(1), Some(Duration::from_secs(2))));
+    assert_eq!((fault.at, fault.held), (Duration::from_secs(1), Some(Held::For(Duration::from_secs(2)))));
 }
 
 #[test_case("all", Selector::All)]
@@ -194,7 +196,7 @@ fn listeners_of_a_partition_by_default() {
 #[test_case("{ followers_of: 0 }", Selector::FollowersOf(0); "followers")]
 fn selectors(text: &str, selector: Selector) {
     let fault = with_fault(&format!("{{ at: 0s, restart: {{ target: {text} }} }}"));
-    assert_eq!(fault.kind, FaultKind::Restart { target: selector, wait: RestartWait::InSync });
+    assert_eq!(fault.kind, FaultKind::Broker(BrokerFault::Restart { target: selector, wait: RestartWait::InSync }));
     assert_eq!(fault.held, None);
 }
 
@@ -384,5 +386,22 @@ proptest! {
         let duration = Duration::from_millis(millis);
         prop_assert_eq!(value::duration(&humantime::format_duration(duration).to_string()), Ok(duration));
         prop_assert_eq!(value::size(&value::format_size(bytes)), Ok(bytes));
+    }
+}
+
+#[test_case("kill", true)]
+#[test_case("disk_wipe", true)]
+#[test_case("power_loss", true)]
+#[test_case("pause", false)]
+#[test_case("disk_fill", false)]
+fn what_stays_down_may_do_so_forever(kind: &str, may: bool) {
+    let text = format!(
+        "{HEAD}profiles: {{ own: {{}} }}\nfaults: [ {{ at: 1s, for: forever, {kind}: {{ target: {{ broker: 1 }} }} }} ]\n"
+    );
+    let read = read(&text);
+    assert_eq!(read.is_ok(), may);
+    if let Ok(experiment) = read {
+        assert_eq!(experiment.faults[0].held, Some(Held::Forever));
+        assert!(experiment.faults[0].to_string().ends_with(", and never comes back"), "{}", experiment.faults[0]);
     }
 }

@@ -8,8 +8,8 @@ use super::check::Check;
 use super::hint::did_you_mean;
 use super::source::{Source, Span};
 use super::value::{duration, format_size, name, rate, size};
-use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Selector, Workload};
-use super::{expect, fault, metric, option_name, overlap, profile, raw, resolved, schedule, yaml};
+use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Workload};
+use super::{expect, fault, metric, option_name, overlap, profile, raw, resolved, schedule, selector, yaml};
 
 /// The one cluster definition there is.
 const DEFINITION: &str = "three-brokers";
@@ -199,31 +199,14 @@ fn profiles(check: &mut Check, raw: &raw::Experiment) -> Option<Vec<Profile>> {
 fn faults(check: &mut Check, raw: &raw::Experiment, profiles: Option<&[Profile]>) -> Option<Vec<super::FaultSpec>> {
     let entries = raw.faults.as_deref().unwrap_or_default();
     let found: Vec<_> = entries.iter().map(|entry| (fault::resolve(check, entry), &entry.value)).collect();
-    for checked in found.iter().filter_map(|(checked, _)| checked.as_ref()) {
-        partition_exists(check, checked, profiles.unwrap_or_default());
-    }
+    selector::partitions_exist(check, profiles.unwrap_or_default());
     let mut windows: Vec<_> =
-        found.iter().filter_map(|(checked, raw)| Some((&checked.as_ref()?.spec, check.span(&raw.at)))).collect();
+        found.iter().filter_map(|(spec, raw)| Some((spec.as_ref()?, check.span(&raw.at)))).collect();
     windows.sort_by_key(|(spec, _)| spec.at);
     overlap::refuse_conflicts(check, &windows);
-    let mut faults = found.into_iter().map(|(checked, _)| Some(checked?.spec)).collect::<Option<Vec<_>>>()?;
+    let mut faults = found.into_iter().map(|(spec, _)| spec).collect::<Option<Vec<_>>>()?;
     faults.sort_by_key(|fault| fault.at);
     Some(faults)
-}
-
-fn partition_exists(check: &mut Check, fault: &fault::Checked, profiles: &[Profile]) {
-    let (Selector::LeaderOf(partition) | Selector::FollowersOf(partition)) = fault.selector else {
-        return;
-    };
-    for profile in profiles {
-        let partitions = profile.topic.partitions;
-        if partition >= partitions {
-            check.report(
-                Problem::new(format!("profile `{}` has no partition {partition}", profile.name))
-                    .at(&fault.selector_at, format!("its topic has partitions 0 to {}", partitions - 1)),
-            );
-        }
-    }
 }
 
 fn fits_time(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) {

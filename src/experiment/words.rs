@@ -1,6 +1,6 @@
 //! The words of the format for each enum, once: parsing, writing and listing all use these.
 
-use super::{Commit, Listener, OnFatal, OnQueueFull, Peers, RestartWait};
+use super::{Commit, OnFatal, OnQueueFull};
 
 /// An enum with one word in the experiment file for each of its values.
 pub trait Word: Copy + PartialEq + 'static {
@@ -23,17 +23,4 @@ impl Word for OnQueueFull {
 
 impl Word for OnFatal {
     const WORDS: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("recreate", Self::Recreate)];
-}
-
-impl Word for RestartWait {
-    const WORDS: &'static [(&'static str, Self)] = &[("in_sync", Self::InSync), ("none", Self::None)];
-}
-
-impl Word for Peers {
-    const WORDS: &'static [(&'static str, Self)] = &[("brokers", Self::Brokers), ("clients", Self::Clients)];
-}
-
-impl Word for Listener {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("client", Self::Client), ("controller", Self::Controller), ("replication", Self::Replication)];
 }

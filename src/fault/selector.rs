@@ -21,20 +21,20 @@ pub struct Target {
 ///
 /// # Errors
 /// When no broker answers.
-pub async fn resolve(cluster: &Cluster, selector: Selector, topics: &[String]) -> Result<Target> {
+pub async fn resolve(cluster: &Cluster, selector: &Selector, topics: &[String]) -> Result<Target> {
     let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, basis, same_for_all: true };
     Ok(match selector {
-        Selector::Broker(id) => fixed(vec![id], "named by the experiment".to_owned()),
+        Selector::Broker(id) => fixed(vec![*id], "named by the experiment".to_owned()),
         Selector::All => fixed(cluster.ids(), "all brokers, by id".to_owned()),
         Selector::Controller => {
             let id = with_any(&cluster.harness(), async |wire| wire.active_controller().await).await?;
             fixed(vec![id], format!("DescribeQuorum names {id} as the active controller"))
         }
         Selector::LeaderOf(partition) => {
-            by_partition(cluster, topics, partition, "leader", |leader, _| vec![leader]).await?
+            by_partition(cluster, topics, *partition, "leader", |leader, _| vec![leader]).await?
         }
         Selector::FollowersOf(partition) => {
-            by_partition(cluster, topics, partition, "followers", |leader, replicas| {
+            by_partition(cluster, topics, *partition, "followers", |leader, replicas| {
                 replicas.iter().copied().filter(|&id| id != leader).collect()
             })
             .await?

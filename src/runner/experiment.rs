@@ -18,7 +18,7 @@ use super::tail::TailReader;
 use super::{audit, fence, observe, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{known, settled, with_any};
-use crate::experiment::{Experiment, Profile};
+use crate::experiment::{Experiment, Held, Profile};
 use crate::fault;
 
 /// How long clients may take to connect, join their groups and see a first message through.
@@ -75,7 +75,7 @@ impl Stage<'_> {
     pub async fn run(&self) -> Result<()> {
         let workload = &self.experiment.workload;
         topics::create(self.cluster, self.experiment).await?;
-        settled(&self.cluster.harness(), TOPIC_LIMIT).await.context("the new topics are not in sync")?;
+        settled(&self.cluster.harness(), &[], TOPIC_LIMIT).await.context("the new topics are not in sync")?;
         let topics =
             self.experiment.profiles.iter().map(|profile| (self.topic(profile), profile.topic.partitions as usize));
         let topics: Vec<(String, usize)> = topics.collect();
@@ -345,7 +345,8 @@ impl Stage<'_> {
 
 /// From the schedule's zero to the last planned heal; none when there is nothing to plan by.
 fn planned(experiment: &Experiment) -> Option<Duration> {
-    experiment.faults.iter().map(|fault| fault.at + crate::fault::held(fault).unwrap_or_default()).max()
+    let held = |fault| crate::fault::held(fault).and_then(Held::duration).unwrap_or_default();
+    experiment.faults.iter().map(|fault| fault.at + held(fault)).max()
 }
 
 /// Observers end with the experiment, however that ends.

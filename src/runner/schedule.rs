@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::recorder::Recorder;
 use super::replicas;
 use crate::cluster::{Cluster, readiness};
-use crate::experiment::{FaultSpec, schedule};
+use crate::experiment::{FaultSpec, Held, schedule};
 use crate::fault::net::Network;
 use crate::fault::{self, Undo, World};
 
@@ -59,6 +59,13 @@ impl Active {
                 Ok(())
             }
         }
+    }
+
+    /// Brokers that never come back.
+    fn gone(&self, faults: &[FaultSpec]) -> Vec<i32> {
+        let applied = self.lock();
+        let forever = applied.iter().filter(|applied| faults[applied.index].held == Some(Held::Forever));
+        forever.flat_map(|applied| applied.brokers.clone()).collect()
     }
 
     fn end(&self, index: usize) {
@@ -111,7 +118,7 @@ pub async fn run(scene: Scene<'_>, faults: &[FaultSpec]) -> Result<()> {
         if n + 1 == groups.len() {
             recorder.emit(EventKind::PhaseStarted { phase: Phase::Recover, expected_ms: None })?;
         }
-        recovered(cluster, recorder, &applied).await?;
+        recovered(scene, faults, &applied).await?;
         for index in applied {
             replicas::look(cluster, topics, Look::Recovered, Some(index), recorder).await?;
         }
@@ -154,10 +161,15 @@ impl Scene<'_> {
         };
         let proof = fault::inject(index, spec, &target, active.world(cluster), &note).await?;
         let held = fault::held(spec);
-        let held_ms = held.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));
+        let held_for = held.and_then(Held::duration);
+        let held_ms = held_for.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));
         recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms })?;
+        if held == Some(Held::Forever) {
+            // It stays in `active`, and is healed after the audit.
+            return Ok(true);
+        }
         // The look takes part of the time that the fault is held, so that healing comes when it was planned.
-        let heal_at = injected + held.unwrap_or_default();
+        let heal_at = injected + held_for.unwrap_or_default();
         sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
         replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
         sleep_until(heal_at).await;
@@ -175,12 +187,21 @@ async fn heal(world: World<'_>, recorder: &Recorder, index: usize, undo: &Undo) 
     recorder.emit(EventKind::FaultHealed { fault: index, called_at, proof })
 }
 
-async fn recovered(cluster: &Cluster, recorder: &Recorder, faults: &[usize]) -> Result<()> {
-    let (reached, state) = match readiness::settled(&cluster.harness(), RECOVERY_LIMIT).await {
-        Ok(()) => (true, "all brokers answer, every partition has a living leader and all replicas in sync".to_owned()),
+/// Waits until the cluster is as before, but for brokers that never come back.
+async fn recovered(scene: Scene<'_>, faults: &[FaultSpec], applied: &[usize]) -> Result<()> {
+    let Scene { cluster, active, recorder, .. } = scene;
+    let gone = active.gone(faults);
+    let (reached, state) = match readiness::settled(&cluster.harness(), &gone, RECOVERY_LIMIT).await {
+        Ok(()) if gone.is_empty() => {
+            (true, "all brokers answer, every partition has a living leader and all replicas in sync".to_owned())
+        }
+        Ok(()) => {
+            let left = "all other brokers answer, every partition has a living leader and all replicas left in sync";
+            (true, format!("without {gone:?}, {left}"))
+        }
         Err(reason) => (false, format!("not recovered {reason}")),
     };
-    for &fault in faults {
+    for &fault in applied {
         recorder.emit(EventKind::FaultRecovered { fault, reached, state: state.clone() })?;
     }
     Ok(())

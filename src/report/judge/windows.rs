@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lossproof_ledger::availability::Window;
 
 use super::history::{FaultHistory, History, Topic};
-use crate::experiment::{Experiment, Selector};
+use crate::experiment::{Experiment, Held, Selector};
 
 /// One window for each fault of the experiment, in its order.
 pub(super) fn windows(experiment: &Experiment, history: &History, topic: Option<&Topic>) -> Vec<Window> {
@@ -17,7 +17,12 @@ pub(super) fn windows(experiment: &Experiment, history: &History, topic: Option<
         let awaited = fault.recovered.as_ref();
         let mut window = Window {
             called_ns: injected.called_ns,
-            healed_ns: fault.healed.as_ref().map(|healed| healed.proven_ns),
+            healed_ns: match spec.held {
+                // The cluster has to come back without it from the beginning; what starts it again comes after the
+                // audit.
+                Some(Held::Forever) => Some(injected.proven_ns),
+                _ => fault.healed.as_ref().map(|healed| healed.proven_ns),
+            },
             recovered_ns: awaited.filter(|recovered| recovered.reached).map(|recovered| recovered.at_ns),
             given_up_ns: awaited.filter(|recovered| !recovered.reached).map(|recovered| recovered.at_ns),
             partitions: None,
@@ -40,7 +45,7 @@ fn affected(
     history: &History,
     topic: &Topic,
     fault: &FaultHistory,
-    selector: Selector,
+    selector: &Selector,
     window: &Window,
 ) -> Option<Vec<i32>> {
     let end_ns = window.recovered_ns.or(window.healed_ns).unwrap_or(u64::MAX);
@@ -98,7 +103,7 @@ mod tests {
     }
 
     /// A window from 100 ms to 200 ms on broker 2.
-    fn affected_in(history: &History, selector: Selector) -> Option<Vec<i32>> {
+    fn affected_in(history: &History, selector: &Selector) -> Option<Vec<i32>> {
         let fault = FaultHistory { brokers: vec![2], ..FaultHistory::default() };
         let window = Window {
             called_ns: 100_000_000,
@@ -118,17 +123,17 @@ mod tests {
     #[test_case(&[(10, 0, 1, &[1, 2])], &[1]; "one of which nothing is known")]
     fn a_fault_affects_what_its_broker_leads(changes: &[(u64, i32, i32, &[i32])], expected: &[i32]) {
         let history = run(changes);
-        assert_eq!(affected_in(&history, Selector::LeaderOf(0)).as_deref(), Some(expected));
+        assert_eq!(affected_in(&history, &Selector::LeaderOf(0)).as_deref(), Some(expected));
     }
 
     #[test]
     fn a_fault_of_followers_affects_what_they_hold_in_sync() {
         let history = run(&[(10, 0, 1, &[1, 2]), (10, 1, 3, &[1, 3])]);
-        assert_eq!(affected_in(&history, Selector::FollowersOf(0)), Some(vec![0]));
+        assert_eq!(affected_in(&history, &Selector::FollowersOf(0)), Some(vec![0]));
     }
 
     #[test]
     fn without_any_record_of_leaders_all_partitions_count() {
-        assert_eq!(affected_in(&run(&[]), Selector::LeaderOf(0)), None);
+        assert_eq!(affected_in(&run(&[]), &Selector::LeaderOf(0)), None);
     }
 }

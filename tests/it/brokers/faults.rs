@@ -6,7 +6,7 @@ use std::time::Duration;
 use lossproof::cluster::engine::Engine as Docker;
 use lossproof::cluster::session::Session;
 use lossproof::cluster::{Cluster, readiness};
-use lossproof::experiment::{ClusterSpec, FaultKind, FaultSpec, Place, Selector};
+use lossproof::experiment::{BrokerFault, ClusterSpec, DiskFault, FaultKind, FaultSpec, Place, Selector};
 use lossproof::fault::net::Network;
 use lossproof::fault::{self, Target, World};
 use lossproof_ledger::event::Proof;
@@ -27,7 +27,7 @@ impl Stage {
     }
 
     async fn settled(&self) {
-        readiness::settled(&self.cluster.harness(), RECOVERY_LIMIT).await.unwrap();
+        readiness::settled(&self.cluster.harness(), &[], RECOVERY_LIMIT).await.unwrap();
     }
 
     async fn inject(&self, kind: &FaultKind, broker: i32) -> Proof {
@@ -48,16 +48,20 @@ fn target(broker: i32) -> Target {
 
 fn faults(broker: i32) -> Vec<(FaultKind, &'static str, &'static str)> {
     let target = Selector::Broker(broker);
-    let crash_loop =
-        FaultKind::CrashLoop { target, times: 2, up: Duration::from_secs(1), down: Duration::from_millis(100) };
+    let crash_loop = FaultKind::Broker(BrokerFault::CrashLoop {
+        target: target.clone(),
+        times: 2,
+        up: Duration::from_secs(1),
+        down: Duration::from_millis(100),
+    });
     vec![
         (
-            FaultKind::Kill { target },
+            FaultKind::Broker(BrokerFault::Kill { target: target.clone() }),
             "gone by SIGKILL (exit code 137)",
             "was not running when it should have been killed",
         ),
         (
-            FaultKind::Pause { target },
+            FaultKind::Broker(BrokerFault::Pause { target: target.clone() }),
             "frozen, its port accepts and nothing answers",
             "did not answer when it should have been frozen",
         ),
@@ -67,17 +71,17 @@ fn faults(broker: i32) -> Vec<(FaultKind, &'static str, &'static str)> {
             "ran 0 times only when it should have been killed 2 times",
         ),
         (
-            FaultKind::DiskFill { target },
+            FaultKind::Disk(DiskFault::Fill { target: target.clone() }),
             "it reported the storage error and halted",
             "was not running when its disk should have filled",
         ),
         (
-            FaultKind::DiskWipe { target },
+            FaultKind::Disk(DiskFault::Wipe { target: target.clone() }),
             "segments on its disk removed",
             "was not running when its disk should have been wiped",
         ),
         (
-            FaultKind::PowerLoss { target },
+            FaultKind::Disk(DiskFault::PowerLoss { target: target.clone() }),
             "the flushed one is left",
             "was not running when its power should have failed",
         ),
@@ -98,7 +102,7 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
     for (broker, (kind, bites, _)) in [1, 2, 3].into_iter().cycle().zip(faults(1)) {
         // An idle broker hardly writes, and may not notice a full disk for a while: `catalogue` fills a busy one's.
         // Not every start on an emptied disk succeeds, for a reason that is not known yet.
-        if matches!(kind, FaultKind::DiskFill { .. } | FaultKind::DiskWipe { .. }) {
+        if matches!(kind, FaultKind::Disk(DiskFault::Fill { .. } | DiskFault::Wipe { .. })) {
             continue;
         }
         let name = kind.name();

@@ -11,10 +11,10 @@ use futures_util::future::{join_all, try_join_all};
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
-use super::Findings;
 use crate::cluster::wire::Wire;
 use crate::cluster::{Broker, Cluster};
 use crate::experiment::HARNESS_PORT;
+use crate::fault::Findings;
 
 /// A broker that is well answers in milliseconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ pub(super) async fn inject(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> 
     Ok(findings.proof())
 }
 
-pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
+pub(in crate::fault) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
     let mut findings = Findings::default();
     for &id in brokers {
         let broker = cluster.broker(id)?;

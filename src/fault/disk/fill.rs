@@ -11,8 +11,9 @@ use lossproof_ledger::event::Proof;
 use serde_json::json;
 
 use super::volume::on_volume;
-use super::{Findings, kill};
 use crate::cluster::{Broker, Cluster};
+use crate::fault::Findings;
+use crate::fault::broker::kill;
 
 const FILLER: &str = "/data/lossproof-filler";
 const FAILURE_LIMIT: Duration = Duration::from_secs(30);
@@ -77,7 +78,7 @@ pub(super) async fn inject(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> 
     Ok(findings.proof())
 }
 
-pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
+pub(in crate::fault) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
     let mut findings = Findings::default();
     for &id in brokers {
         let script = format!("rm -f {FILLER}; df -Pk /data | awk 'NR==2 {{print $4}}'");

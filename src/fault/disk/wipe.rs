@@ -8,10 +8,10 @@ use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
-use super::Findings;
-use super::kill::DEATH_LIMIT;
 use super::volume::on_volume;
 use crate::cluster::Cluster;
+use crate::fault::Findings;
+use crate::fault::broker::kill::DEATH_LIMIT;
 
 /// Counts the segments below the log directory, then removes all there is, and counts all that is left.
 const WIPE: &str =

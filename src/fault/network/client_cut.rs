@@ -16,10 +16,10 @@ use lossproof_ledger::event::Proof;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::net::{Action, Direction, Effect, End, Scope};
 use super::partition::{TRAFFIC_LIMIT, answered, first_drops, host};
-use super::{Findings, World};
 use crate::experiment::HARNESS_PORT;
+use crate::fault::net::{Action, Direction, Effect, End, Scope};
+use crate::fault::{Findings, World};
 
 const ANSWER_LIMIT: Duration = Duration::from_millis(400);
 

@@ -11,15 +11,15 @@ use futures_util::future::{join_all, try_join_all};
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
-use super::Findings;
 use crate::cluster::wire::Wire;
 use crate::cluster::{Broker, Cluster};
 use crate::experiment::HARNESS_PORT;
+use crate::fault::Findings;
 
 /// Exit code of a process that SIGKILL ended: 128 + 9.
-pub(super) const KILLED: i64 = 137;
+pub(in crate::fault) const KILLED: i64 = 137;
 /// How long the engine may take to see a killed process gone.
-pub(super) const DEATH_LIMIT: Duration = Duration::from_secs(10);
+pub(in crate::fault) const DEATH_LIMIT: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 pub(super) async fn inject(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
@@ -50,7 +50,7 @@ pub(super) async fn inject(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> 
 }
 
 /// Starts those that do not run. Also the way back from a restart that was interrupted.
-pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
+pub(in crate::fault) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
     let mut findings = Findings::default();
     for (id, outcome) in join_all(brokers.iter().map(async |&id| (id, start(cluster, id).await))).await {
         let (started_at, running) = outcome?;
@@ -65,7 +65,7 @@ pub(super) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result<Proof> {
 }
 
 /// Starts a broker if need be, until its port accepts or its process ends. Gives its start time and whether it runs.
-pub(super) async fn start(cluster: &Cluster, id: i32) -> Result<(String, bool)> {
+pub(in crate::fault) async fn start(cluster: &Cluster, id: i32) -> Result<(String, bool)> {
     let broker = cluster.broker(id)?;
     cluster.engine.start(&broker.container).await?;
     let accepts = async {

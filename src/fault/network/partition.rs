@@ -15,10 +15,10 @@ use ipnet::Ipv4Net;
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
-use super::net::{Action, Direction, Effect, End, Scope};
-use super::{Findings, World, brokers_of};
 use crate::cluster::{Broker, Cluster};
 use crate::experiment::HARNESS_PORT;
+use crate::fault::net::{Action, Direction, Effect, End, Scope};
+use crate::fault::{Findings, World, brokers_of};
 
 /// Followers fetch at least twice a second (`replica.fetch.wait.max.ms` is 500), controllers too.
 pub(super) const TRAFFIC_LIMIT: Duration = Duration::from_secs(5);
@@ -90,7 +90,7 @@ pub(super) fn host(broker: &Broker) -> Result<Ipv4Net> {
 }
 
 /// Takes the rules off. Others, of other faults, stay.
-pub(super) async fn heal(world: World<'_>, fault: usize, brokers: &[i32]) -> Result<Proof> {
+pub(in crate::fault) async fn heal(world: World<'_>, fault: usize, brokers: &[i32]) -> Result<Proof> {
     let World { cluster, network } = world;
     // Unreadable counters tell nothing; then what stands must become less.
     let counters = network.counters(cluster, fault).await.ok();

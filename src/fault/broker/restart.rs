@@ -9,9 +9,10 @@ use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde_json::json;
 
-use super::{Findings, Notes, kill};
+use super::kill;
 use crate::cluster::{Cluster, readiness};
 use crate::experiment::RestartWait;
+use crate::fault::{Findings, Notes};
 
 /// Controlled shutdown moves leaders first, and may take minutes (`controlled.shutdown.*`).
 const GRACE: Duration = Duration::from_secs(300);
@@ -42,7 +43,7 @@ pub(super) async fn inject(
 
         let mut in_sync = None;
         if wait == RestartWait::InSync {
-            let result = readiness::settled(&cluster.harness(), IN_SYNC_LIMIT).await;
+            let result = readiness::settled(&cluster.harness(), &[], IN_SYNC_LIMIT).await;
             let text = match &result {
                 Ok(()) => format!(
                     "broker {id} is back, all replicas in sync {} ms after the call",

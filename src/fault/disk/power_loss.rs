@@ -18,12 +18,12 @@ use testcontainers::bollard;
 use bollard::models::HostConfig;
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 
-use super::kill::DEATH_LIMIT;
 use super::volume::on_volume;
-use super::{Findings, kill};
 use crate::cluster::disks::{Backing, data_volume, run_helper};
 use crate::cluster::session::project_of;
 use crate::cluster::{Broker, Cluster};
+use crate::fault::Findings;
+use crate::fault::broker::kill::{self, DEATH_LIMIT};
 
 const FLUSHED: &str = "lossproof-flushed";
 const UNFLUSHED: &str = "lossproof-unflushed";
@@ -34,7 +34,7 @@ const LEFT: &str = "cd /data; for file in flushed unflushed; do [ -s lossproof-$
 /// does not flush its `bootstrap.checkpoint`, and a broker that loses power within the kernel's write-back time
 /// (30 s) after it was formatted never starts again: seen with 3.9.2, "No FeatureLevelRecord for
 /// metadata.version was found".
-pub(super) async fn prepare(cluster: &Cluster) -> Result<()> {
+pub(in crate::fault) async fn prepare(cluster: &Cluster) -> Result<()> {
     if cluster.backing == Backing::Loop {
         try_join_all(cluster.brokers.iter().map(|broker| on_volume(cluster, broker.id, "sync -f /data"))).await?;
     }
@@ -97,7 +97,7 @@ pub(super) async fn inject(cluster: &Cluster, ids: &[i32]) -> Result<Proof> {
 }
 
 /// Starts the brokers; also from half-way, when the disks were shut down and a broker runs on them still.
-pub(super) async fn heal(cluster: &Cluster, ids: &[i32]) -> Result<Proof> {
+pub(in crate::fault) async fn heal(cluster: &Cluster, ids: &[i32]) -> Result<Proof> {
     remove_hand(cluster).await.ok();
     let shut = join_all(ids.iter().map(async |&id| {
         let container = &cluster.broker(id)?.container;

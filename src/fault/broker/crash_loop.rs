@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::kill::{DEATH_LIMIT, KILLED};
-use super::{Findings, Notes};
 use crate::cluster::Cluster;
+use crate::fault::{Findings, Notes};
 
 /// How long each life and the time after it last.
 #[derive(Clone, Copy)]

@@ -1,0 +1,283 @@
+//! The faults that an experiment can name, and how they are read: exactly one kind each, and times that fit.
+//!
+//! Kinds stand in groups by what they act on, one file a group: what its kinds are, how they are written, and how
+//! they are told.
+
+mod broker;
+mod disk;
+mod network;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_yaml::Spanned;
+
+use super::check::Check;
+use super::hint::one_of;
+use super::raw;
+use super::source::Span;
+use super::value::duration;
+use super::{Place, Problem, Selector};
+
+pub use broker::{BrokerFault, RestartWait};
+pub use disk::DiskFault;
+pub use network::{HARNESS_PORT, Listener, NetworkFault, Peers};
+
+/// One fault of the schedule.
+#[derive(Debug, Clone)]
+pub struct FaultSpec {
+    /// From the end of warm-up.
+    pub at: Duration,
+    /// How long it is held before it is healed; none where the kind ends by itself.
+    pub held: Option<Held>,
+    /// What is done.
+    pub kind: FaultKind,
+    /// Where it stands in the file.
+    pub place: Place,
+}
+
+/// How long a fault is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// So long.
+    For(Duration),
+    /// To the end of the run: it is not healed before the audit has ended.
+    Forever,
+}
+
+impl Held {
+    /// How long it is planned to last; nothing, where it never ends.
+    #[must_use]
+    pub const fn duration(self) -> Option<Duration> {
+        match self {
+            Self::For(duration) => Some(duration),
+            Self::Forever => None,
+        }
+    }
+}
+
+/// The word for [`Held::Forever`].
+pub(super) const FOREVER: &str = "forever";
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::For(duration) => humantime::format_duration(*duration).fmt(f),
+            Self::Forever => f.write_str(FOREVER),
+        }
+    }
+}
+
+/// What a fault does.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FaultKind {
+    /// To the process of a broker.
+    Broker(BrokerFault),
+    /// To the packets of a broker.
+    Network(NetworkFault),
+    /// To the disk of a broker.
+    Disk(DiskFault),
+}
+
+/// What `for` means for a kind of fault.
+enum HeldRule {
+    /// It must be there, and is this.
+    Needed(&'static str),
+    /// It must be there, and may be `forever`.
+    NeededOrForever(&'static str),
+    /// It may be there.
+    Allowed,
+    /// It means nothing; what says how long it takes instead.
+    Meaningless(&'static str),
+}
+
+impl FaultKind {
+    /// The keys of all kinds.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        [&BrokerFault::NAMES[..], &NetworkFault::NAMES, &DiskFault::NAMES].into_iter().flatten().copied()
+    }
+
+    /// Its key in the file.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Broker(fault) => fault.name(),
+            Self::Network(fault) => fault.name(),
+            Self::Disk(fault) => fault.name(),
+        }
+    }
+
+    /// Which brokers it hits.
+    #[must_use]
+    pub const fn target(&self) -> &Selector {
+        match self {
+            Self::Broker(fault) => fault.target(),
+            Self::Network(fault) => fault.target(),
+            Self::Disk(fault) => fault.target(),
+        }
+    }
+
+    /// What it does to packets, if that is its kind.
+    #[must_use]
+    pub const fn network(&self) -> Option<&NetworkFault> {
+        match self {
+            Self::Network(fault) => Some(fault),
+            Self::Broker(_) | Self::Disk(_) => None,
+        }
+    }
+
+    /// Whether it takes hold of the broker's process or disk, as only one fault at a time can. Network faults
+    /// combine with all others.
+    #[must_use]
+    pub const fn takes_the_broker(&self) -> bool {
+        matches!(self, Self::Broker(_) | Self::Disk(_))
+    }
+
+    /// Whether it has ended by itself when it has been injected.
+    #[must_use]
+    pub const fn ends_by_itself(&self) -> bool {
+        match self {
+            Self::Broker(fault) => fault.ends_by_itself(),
+            Self::Network(_) | Self::Disk(_) => false,
+        }
+    }
+
+    /// What its end looks like in a plan.
+    #[must_use]
+    pub const fn end(&self) -> &'static str {
+        match self {
+            Self::Broker(fault) => fault.end(),
+            Self::Network(fault) => fault.end(),
+            Self::Disk(fault) => fault.end(),
+        }
+    }
+
+    const fn held_rule(&self) -> HeldRule {
+        match self {
+            Self::Broker(fault) => fault.held_rule(),
+            Self::Network(fault) => fault.held_rule(),
+            Self::Disk(fault) => fault.held_rule(),
+        }
+    }
+
+    /// Reads the one kind that is given.
+    fn read(check: &mut Check, raw: &raw::Fault, name: &str) -> Option<Self> {
+        if BrokerFault::NAMES.contains(&name) {
+            BrokerFault::read(check, raw).map(Self::Broker)
+        } else if NetworkFault::NAMES.contains(&name) {
+            NetworkFault::read(check, raw).map(Self::Network)
+        } else {
+            DiskFault::read(check, raw).map(Self::Disk)
+        }
+    }
+
+    /// Writes it as it is written in a file.
+    pub(super) fn write(&self, raw: &mut raw::Fault) {
+        match self {
+            Self::Broker(fault) => fault.write(raw),
+            Self::Network(fault) => fault.write(raw),
+            Self::Disk(fault) => fault.write(raw),
+        }
+    }
+}
+
+impl fmt::Display for FaultSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            FaultKind::Broker(fault) => return fault.tell(f, self.held),
+            FaultKind::Network(fault) => fault.fmt(f)?,
+            FaultKind::Disk(fault) => fault.fmt(f)?,
+        }
+        tell_held(f, self.held)
+    }
+}
+
+/// `, for 20s`.
+fn tell_held(f: &mut fmt::Formatter<'_>, held: Option<Held>) -> fmt::Result {
+    match held {
+        Some(Held::For(duration)) => write!(f, ", for {}", humantime::format_duration(duration)),
+        Some(Held::Forever) => f.write_str(", and never comes back"),
+        None => Ok(()),
+    }
+}
+
+/// Validates one fault.
+pub(super) fn resolve(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<FaultSpec> {
+    let at = check.read(&fault.value.at, duration);
+    let held = match &fault.value.held {
+        Some(text) => self::held(check, text).map(Some),
+        None => Some(None),
+    };
+    let name = the_one_kind(check, fault)?;
+    let kind = FaultKind::read(check, &fault.value, name)?;
+    held_fits(check, fault, &kind, held?)?;
+    let place = check.span(fault).place();
+    Some(FaultSpec { at: at?, held: held?, kind, place })
+}
+
+fn held(check: &mut Check, text: &raw::Text) -> Option<Held> {
+    if text.value == FOREVER {
+        return Some(Held::Forever);
+    }
+    some_time(check, text, "a fault held for no time does nothing").map(Held::For)
+}
+
+/// A duration that is not zero.
+fn some_time(check: &mut Check, text: &raw::Text, zero: &str) -> Option<Duration> {
+    let found = check.read(text, duration)?;
+    if found.is_zero() {
+        check.report(Problem::new(zero).at(&check.span(text), "expected more than zero"));
+        return None;
+    }
+    Some(found)
+}
+
+/// `for` is there where the kind needs it, and is not where it means nothing.
+fn held_fits(check: &mut Check, fault: &Spanned<raw::Fault>, kind: &FaultKind, held: Option<Held>) -> Option<()> {
+    let here = |check: &Check| fault.value.held.as_ref().map_or_else(|| check.span(fault), |text| check.span(text));
+    let problem = match (kind.held_rule(), held) {
+        (HeldRule::Meaningless(instead), Some(_)) => {
+            Problem::new(format!("`{}` has no `for`", kind.name())).at(&here(check), "not here").hint(instead)
+        }
+        (HeldRule::Needed(what), None) => Problem::new("`for` is missing")
+            .at(&here(check), format!("this fault needs {what}"))
+            .hint("for example `for: 20s`"),
+        (HeldRule::NeededOrForever(what), None) => Problem::new("`for` is missing")
+            .at(&here(check), format!("this fault needs {what}"))
+            .hint(format!("for example `for: 20s`, or `for: {FOREVER}`")),
+        (HeldRule::Needed(_) | HeldRule::Allowed, Some(Held::Forever)) => {
+            Problem::new(format!("`{}` can't be held for ever", kind.name()))
+                .at(&here(check), "expected a duration")
+                .hint("what is to be seen here is also how it ends: for example `for: 20s`")
+        }
+        _ => return Some(()),
+    };
+    check.report(problem);
+    None
+}
+
+/// The name of the one kind that a fault has.
+fn the_one_kind(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<&'static str> {
+    let given: Vec<(&str, Span)> = (fault.value.kinds().into_iter())
+        .filter_map(|(name, location)| Some((name, check.source.at(&location?))))
+        .collect();
+    if let [(name, _)] = given.as_slice() {
+        return Some(name);
+    }
+    let whole = check.span(fault);
+    let problem = if given.is_empty() {
+        Problem::new("this fault does nothing: it has no kind")
+            .at(&whole, format!("expected one of {}", one_of(FaultKind::names())))
+            .hint("for example `kill: { target: { leader_of: 0 } }`")
+    } else {
+        let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let mut problem =
+            Problem::new(format!("a fault has exactly one kind, and this one has {}", names.join(" and ")));
+        for (name, span) in &given {
+            problem = problem.at(span, format!("`{name}`"));
+        }
+        problem.hint("make it two entries of `faults:`, each with its own `at`")
+    };
+    check.report(problem);
+    None
+}

@@ -1,0 +1,29 @@
+//! Faults of a broker's disk, one file a kind.
+
+pub(super) mod fill;
+pub(super) mod power_loss;
+mod volume;
+mod wipe;
+
+use anyhow::Result;
+use lossproof_ledger::event::Proof;
+
+use super::Undo;
+use crate::cluster::Cluster;
+use crate::experiment::DiskFault;
+
+pub(super) fn undo(fault: &DiskFault, brokers: &[i32]) -> Undo {
+    match fault {
+        DiskFault::Fill { .. } => Undo::FreeDisks(brokers.to_vec()),
+        DiskFault::Wipe { .. } => Undo::StartBrokers(brokers.to_vec()),
+        DiskFault::PowerLoss { .. } => Undo::RestorePower(brokers.to_vec()),
+    }
+}
+
+pub(super) async fn inject(cluster: &Cluster, fault: &DiskFault, brokers: &[i32]) -> Result<Proof> {
+    match fault {
+        DiskFault::Fill { .. } => fill::inject(cluster, brokers).await,
+        DiskFault::Wipe { .. } => wipe::inject(cluster, brokers).await,
+        DiskFault::PowerLoss { .. } => power_loss::inject(cluster, brokers).await,
+    }
+}

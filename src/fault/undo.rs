@@ -1,0 +1,60 @@
+//! The way back from each fault.
+
+use anyhow::Result;
+use lossproof_ledger::event::Proof;
+use serde::{Deserialize, Serialize};
+
+use super::{World, broker, brokers_of, disk, network};
+
+/// How to take a fault back. Data, so that it can be kept on disk before the fault is applied.
+#[must_use = "a fault that is not taken back outlives its window"]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undo {
+    /// Start those of these brokers that do not run.
+    StartBrokers(Vec<i32>),
+    /// Take a fault's effects on the network off these brokers.
+    Reconnect {
+        /// The fault's number.
+        fault: usize,
+        /// Both ends of what it cut.
+        brokers: Vec<i32>,
+    },
+    /// Remove the filler from these brokers' disks, and start those that do not run.
+    FreeDisks(Vec<i32>),
+    /// Thaw these brokers.
+    Thaw(Vec<i32>),
+    /// Mount the disks of these brokers anew, and start those that do not run.
+    RestorePower(Vec<i32>),
+}
+
+impl Undo {
+    /// One sentence for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::StartBrokers(brokers) => format!("start {}", brokers_of(brokers)),
+            Self::Reconnect { brokers, .. } => format!("remove the network rules of {}", brokers_of(brokers)),
+            Self::FreeDisks(brokers) => {
+                format!("remove the filler from the disk of {} and start it", brokers_of(brokers))
+            }
+            Self::Thaw(brokers) => format!("thaw {}", brokers_of(brokers)),
+            Self::RestorePower(brokers) => format!("mount the disk of {} anew and start it", brokers_of(brokers)),
+        }
+    }
+
+    /// Takes the fault back and returns what the world showed. May be repeated.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn heal(&self, world: World<'_>) -> Result<Proof> {
+        let cluster = world.cluster;
+        match self {
+            Self::StartBrokers(brokers) => broker::kill::heal(cluster, brokers).await,
+            Self::Reconnect { fault, brokers } => network::partition::heal(world, *fault, brokers).await,
+            Self::FreeDisks(brokers) => disk::fill::heal(cluster, brokers).await,
+            Self::Thaw(brokers) => broker::pause::heal(cluster, brokers).await,
+            Self::RestorePower(brokers) => disk::power_loss::heal(cluster, brokers).await,
+        }
+    }
+}
