@@ -5,6 +5,7 @@
 //! Whatever is wrong becomes a `Problem` with its place and a hint. Nothing here prints, and nothing here knows a running
 //! cluster.
 
+mod amount;
 mod check;
 mod client;
 mod describe;
@@ -34,7 +35,8 @@ mod yaml;
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
-    BrokerFault, DiskFault, FaultKind, FaultSpec, HARNESS_PORT, Held, Listener, NetworkFault, Peers, RestartWait,
+    BrokerFault, Cut, DiskFault, FaultKind, FaultSpec, HARNESS_PORT, Held, Listener, NetworkFault, Path, Peers, Ports,
+    RestartWait, Shape, Way,
 };
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};

@@ -6,14 +6,17 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Location, Spanned};
 
 /// A scalar as written.
 pub type Text = Spanned<String>;
+
+/// A list of scalars.
+pub type Texts = Spanned<Vec<Text>>;
 
 /// An experiment file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -122,6 +125,14 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub partition: Option<Spanned<Partition>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub flap: Option<Spanned<Flap>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Spanned<Latency>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Spanned<Loss>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<Spanned<Bandwidth>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_fill: Option<Spanned<Target>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_wipe: Option<Spanned<Target>>,
@@ -140,6 +151,10 @@ impl Fault {
             pause: None,
             crash_loop: None,
             partition: None,
+            flap: None,
+            latency: None,
+            loss: None,
+            bandwidth: None,
             disk_fill: None,
             disk_wipe: None,
             power_loss: None,
@@ -147,13 +162,17 @@ impl Fault {
     }
 
     /// Every kind's key, with its place where it is given.
-    pub fn kinds(&self) -> [(&'static str, Option<Location>); 8] {
+    pub fn kinds(&self) -> [(&'static str, Option<Location>); 12] {
         [
             ("kill", place(&self.kill)),
             ("restart", place(&self.restart)),
             ("pause", place(&self.pause)),
             ("crash_loop", place(&self.crash_loop)),
             ("partition", place(&self.partition)),
+            ("flap", place(&self.flap)),
+            ("latency", place(&self.latency)),
+            ("loss", place(&self.loss)),
+            ("bandwidth", place(&self.bandwidth)),
             ("disk_fill", place(&self.disk_fill)),
             ("disk_wipe", place(&self.disk_wipe)),
             ("power_loss", place(&self.power_loss)),
@@ -194,22 +213,92 @@ pub struct CrashLoop {
 }
 
 /// `partition:`
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
-    pub isolate: Spanned<Selector>,
-    pub from: Text,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub listeners: Option<Spanned<Vec<Text>>>,
+    pub isolate: Option<Spanned<Selector>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub ports: Option<Spanned<Vec<Text>>>,
+    pub bridge: Option<Spanned<Selector>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Spanned<Selector>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Texts>,
 }
 
-/// A selector: a word, or a map with one key.
+/// `flap:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flap {
+    pub partition: Spanned<Partition>,
+    pub times: Text,
+    pub down: Text,
+    pub up: Text,
+}
+
+/// `latency:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    pub target: Spanned<Selector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Spanned<Selector>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Texts>,
+    pub delay: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<Text>,
+}
+
+/// `loss:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    pub target: Spanned<Selector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Spanned<Selector>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Texts>,
+    pub per_cent: Text,
+}
+
+/// `bandwidth:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bandwidth {
+    pub target: Spanned<Selector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Spanned<Selector>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Texts>,
+    pub rate: Text,
+}
+
+/// A selector: a word, a list of ids, or a map with one key.
 #[derive(Debug)]
 pub enum Selector {
     /// Such as `controller`.
     Word(String),
+    /// Such as `[1, 3]`.
+    List(Vec<Text>),
     /// Such as `leader_of: 0`.
     Map(Map<Text>),
 }
@@ -221,7 +310,7 @@ impl<'de> Deserialize<'de> for Selector {
             type Value = Selector;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`all`, `controller`, or a map such as `leader_of: 0`")
+                f.write_str("`all`, `controller`, ids such as `[1, 2]`, or a map such as `leader_of: 0`")
             }
 
             fn visit_str<E>(self, word: &str) -> Result<Selector, E> {
@@ -230,6 +319,10 @@ impl<'de> Deserialize<'de> for Selector {
 
             fn visit_u64<E>(self, number: u64) -> Result<Selector, E> {
                 Ok(Selector::Word(number.to_string()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Selector, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Selector::List)
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Selector, A::Error> {
@@ -244,6 +337,7 @@ impl Serialize for Selector {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Word(word) => serializer.serialize_str(word),
+            Self::List(ids) => ids.serialize(serializer),
             Self::Map(map) => map.serialize(serializer),
         }
     }

@@ -19,6 +19,7 @@ pub const fn brokers(selector: &Selector) -> u32 {
     match selector {
         Selector::All => BROKERS,
         Selector::FollowersOf(_) => BROKERS - 1,
+        Selector::These(ids) => ids.len() as u32,
         Selector::Broker(_) | Selector::LeaderOf(_) | Selector::Controller => 1,
     }
 }
@@ -31,6 +32,7 @@ pub fn duration(fault: &FaultSpec) -> Duration {
     match &fault.kind {
         FaultKind::Broker(BrokerFault::Restart { target, .. }) => (held + RESTART_ESTIMATE) * brokers(target),
         FaultKind::Broker(BrokerFault::CrashLoop { times, up, down, .. }) => (*up + *down) * *times,
+        FaultKind::Network(fault) => fault.duration().unwrap_or(held),
         _ => held,
     }
 }

@@ -25,13 +25,15 @@ pub enum Selector {
     Controller,
     /// Every broker, by id.
     All,
+    /// By their ids, each once.
+    These(Vec<i32>),
 }
 
 impl Selector {
     /// Whether it names several brokers.
     #[must_use]
     pub const fn is_many(&self) -> bool {
-        matches!(self, Self::All | Self::FollowersOf(_))
+        matches!(self, Self::All | Self::These(_) | Self::FollowersOf(_))
     }
 
     /// The verb for it.
@@ -48,6 +50,10 @@ impl fmt::Display for Selector {
             Self::FollowersOf(partition) => write!(f, "the followers of partition {partition}"),
             Self::Controller => f.write_str("the active controller"),
             Self::All => f.write_str("all brokers"),
+            Self::These(ids) => {
+                let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+                write!(f, "brokers {}", ids.join(", "))
+            }
         }
     }
 }
@@ -70,6 +76,7 @@ pub fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<Selec
             }
             return found;
         }
+        raw::Selector::List(ids) => return self::ids(check, ids, &span),
         raw::Selector::Map(entries) => &entries.0,
     };
     let [(key, value)] = entries.as_slice() else {
@@ -89,6 +96,24 @@ pub fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<Selec
             None
         }
     }
+}
+
+/// Brokers by id, each once.
+fn ids(check: &mut Check, texts: &[raw::Text], span: &Span) -> Option<Selector> {
+    let mut ids = Vec::new();
+    for text in texts {
+        let id = check.read(text, |text| integer(text, "broker id", 1, 3))?;
+        if ids.contains(&id) {
+            check.report(Problem::new(format!("broker {id} is named twice")).at(&check.span(text), "again"));
+            return None;
+        }
+        ids.push(id);
+    }
+    if ids.is_empty() {
+        check.report(Problem::new("this selector names nobody").at(span, "expected ids of brokers, such as `[1, 2]`"));
+        return None;
+    }
+    Some(Selector::These(ids))
 }
 
 /// Reads the number of a partition of the profiles' topics, and notes it.
@@ -119,6 +144,7 @@ pub fn write(selector: &Selector) -> raw::Selector {
         Selector::FollowersOf(partition) => keyed("followers_of", *partition),
         Selector::Controller => raw::Selector::Word("controller".to_owned()),
         Selector::All => raw::Selector::Word("all".to_owned()),
+        Selector::These(ids) => raw::Selector::List(ids.iter().map(text).collect()),
     }
 }
 

@@ -181,15 +181,15 @@ fn contradictions_about_commits(consumer: &str) {
 #[test]
 fn listeners_of_a_partition_by_default() {
     let fault = with_fault("{ at: 1s, for: 2s, partition: { isolate: controller, from: brokers } }");
-    let FaultKind::Network(NetworkFault::Partition { isolate, ports, listeners, .. }) = fault.kind else {
-        panic!("{fault:?}")
-    };
-    assert_eq!((isolate, ports.as_slice()), (Selector::Controller, [9094, 9093].as_slice()));
-    assert_eq!(listeners, [Listener::Replication, Listener::Controller]);
+    let FaultKind::Network(NetworkFault::Partition(Cut { shape, ports })) = fault.kind else { panic!("{fault:?}") };
+    assert_eq!(shape, Shape::Isolate { isolate: Selector::Controller, from: Peers::Brokers, way: Way::Both });
+    assert_eq!(ports.numbers, [9094, 9093]);
+    assert_eq!(ports.listeners, [Listener::Replication, Listener::Controller]);
     assert_eq!((fault.at, fault.held), (Duration::from_secs(1), Some(Held::For(Duration::from_secs(2)))));
 }
 
 #[test_case("all", Selector::All)]
+#[test_case("[3, 1]", Selector::These(vec![3, 1]); "ids")]
 #[test_case("controller", Selector::Controller)]
 #[test_case("{ broker: 2 }", Selector::Broker(2); "broker")]
 #[test_case("{ leader_of: 1 }", Selector::LeaderOf(1); "leader")]

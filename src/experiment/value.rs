@@ -18,11 +18,11 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
         Self { message: message.into(), expected: expected.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
@@ -69,7 +69,7 @@ pub fn rate(text: &str) -> Result<f64, Wrong> {
 }
 
 /// Plain decimals only: Rust would also take `inf`, `nan` and `1e3`.
-fn decimal(text: &str) -> Option<f64> {
+pub(super) fn decimal(text: &str) -> Option<f64> {
     let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     if plain { text.parse().ok() } else { None }
 }

@@ -7,7 +7,7 @@
 mod broker;
 mod disk;
 pub mod net;
-mod network;
+pub mod network;
 pub mod pages;
 mod selector;
 mod undo;
@@ -17,11 +17,12 @@ use lossproof_ledger::event::Proof;
 use serde_json::{Map, Value};
 
 use self::net::Network;
+use self::network::Ground;
 use crate::cluster::Cluster;
 use crate::exit::EnvironmentProblem;
 use crate::experiment::{DiskFault, FaultKind, FaultSpec, Held, NetworkFault};
 
-pub use selector::{Target, resolve};
+pub use selector::Target;
 pub use undo::Undo;
 
 /// Tells of a step of a fault that takes several.
@@ -56,6 +57,17 @@ pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
     Ok(())
 }
 
+/// Whom a fault hits, asked at the moment when it fires.
+///
+/// # Errors
+/// When no broker answers.
+pub async fn target(cluster: &Cluster, kind: &FaultKind, topics: &[String]) -> Result<Target> {
+    match kind {
+        FaultKind::Network(kind) => network::target(cluster, kind, topics).await,
+        _ => selector::resolve(cluster, kind.target(), topics).await,
+    }
+}
+
 /// How fault number `fault` on these brokers will be taken back.
 pub fn undo(fault: usize, kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
     match kind {
@@ -85,7 +97,7 @@ pub async fn inject(
 ) -> Result<Proof> {
     match &spec.kind {
         FaultKind::Broker(kind) => broker::inject(world.cluster, kind, spec.held, &target.brokers, note).await,
-        FaultKind::Network(kind) => network::inject(world, fault, kind, &target.brokers).await,
+        FaultKind::Network(kind) => network::inject(&Ground::of(world)?, fault, kind, target, note).await,
         FaultKind::Disk(kind) => disk::inject(world.cluster, kind, &target.brokers).await,
     }
 }

@@ -7,10 +7,12 @@ use crate::cluster::readiness::with_any;
 use crate::experiment::Selector;
 
 /// What a selector was resolved to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
     /// Broker ids; may be empty, and then there is nothing to hit.
     pub brokers: Vec<i32>,
+    /// Brokers at the other end, for a fault of packets.
+    pub peers: Vec<i32>,
     /// What the choice was based on, one sentence.
     pub basis: String,
     /// Whether each profile's topic gives the same answer. Otherwise the profiles are not hit alike.
@@ -22,9 +24,10 @@ pub struct Target {
 /// # Errors
 /// When no broker answers.
 pub async fn resolve(cluster: &Cluster, selector: &Selector, topics: &[String]) -> Result<Target> {
-    let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, basis, same_for_all: true };
+    let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, peers: Vec::new(), basis, same_for_all: true };
     Ok(match selector {
         Selector::Broker(id) => fixed(vec![*id], "named by the experiment".to_owned()),
+        Selector::These(ids) => fixed(ids.clone(), "named by the experiment".to_owned()),
         Selector::All => fixed(cluster.ids(), "all brokers, by id".to_owned()),
         Selector::Controller => {
             let id = with_any(&cluster.harness(), async |wire| wire.active_controller().await).await?;
@@ -73,7 +76,7 @@ fn agree(choices: &[(&String, Vec<i32>)], partition: i32, what: &str) -> Target 
         let each: Vec<String> = choices.iter().map(|(topic, brokers)| format!("{topic} {brokers:?}")).collect();
         format!("Metadata: {what} of partition {partition} differ: {}", each.join(", "))
     };
-    Target { brokers, basis, same_for_all }
+    Target { brokers, peers: Vec::new(), basis, same_for_all }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde::{Deserialize, Serialize};
 
+use super::network::Ground;
 use super::{World, broker, brokers_of, disk, network};
 
 /// How to take a fault back. Data, so that it can be kept on disk before the fault is applied.
@@ -51,7 +52,7 @@ impl Undo {
         let cluster = world.cluster;
         match self {
             Self::StartBrokers(brokers) => broker::kill::heal(cluster, brokers).await,
-            Self::Reconnect { fault, brokers } => network::partition::heal(world, *fault, brokers).await,
+            Self::Reconnect { fault, brokers } => network::heal(&Ground::of(world)?, *fault, brokers).await,
             Self::FreeDisks(brokers) => disk::fill::heal(cluster, brokers).await,
             Self::Thaw(brokers) => broker::pause::heal(cluster, brokers).await,
             Self::RestorePower(brokers) => disk::power_loss::heal(cluster, brokers).await,

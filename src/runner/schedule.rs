@@ -131,7 +131,7 @@ impl Scene<'_> {
     async fn fault(self, index: usize, spec: &FaultSpec) -> Result<bool> {
         let Self { cluster, topics, zero, active, recorder } = self;
         sleep_until(zero + spec.at).await;
-        let target = fault::resolve(cluster, spec.kind.target(), topics).await?;
+        let target = fault::target(cluster, &spec.kind, topics).await?;
         recorder.emit(EventKind::FaultResolved {
             fault: index,
             kind: spec.kind.name().to_owned(),

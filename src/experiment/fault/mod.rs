@@ -21,7 +21,7 @@ use super::{Place, Problem, Selector};
 
 pub use broker::{BrokerFault, RestartWait};
 pub use disk::DiskFault;
-pub use network::{HARNESS_PORT, Listener, NetworkFault, Peers};
+pub use network::{Cut, HARNESS_PORT, Listener, NetworkFault, Path, Peers, Ports, Shape, Way};
 
 /// One fault of the schedule.
 #[derive(Debug, Clone)]
@@ -138,7 +138,8 @@ impl FaultKind {
     pub const fn ends_by_itself(&self) -> bool {
         match self {
             Self::Broker(fault) => fault.ends_by_itself(),
-            Self::Network(_) | Self::Disk(_) => false,
+            Self::Network(fault) => fault.ends_by_itself(),
+            Self::Disk(_) => false,
         }
     }
 

@@ -43,7 +43,7 @@ impl Stage {
 }
 
 fn target(broker: i32) -> Target {
-    Target { brokers: vec![broker], basis: String::new(), same_for_all: true }
+    Target { brokers: vec![broker], same_for_all: true, ..Target::default() }
 }
 
 fn faults(broker: i32) -> Vec<(FaultKind, &'static str, &'static str)> {

@@ -6,6 +6,7 @@
 mod bed;
 mod clearing;
 mod cuts;
+mod faults;
 mod flow;
 mod latency;
 mod shaping;
