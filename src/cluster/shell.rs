@@ -140,11 +140,21 @@ async fn exchange(line: &str, input: &mut Input, output: &mut Output) -> Result<
         if let Some((printed, code)) = answered(&text) {
             return match code {
                 "0" => Ok(printed.to_owned()),
-                code => bail!("`{line}` ended with {code}: {}", printed.trim()),
+                code => bail!("`{}` ended with {code}: {}", beginning(line), printed.trim()),
             };
         }
     }
     Err(Gone.into())
+}
+
+/// As much of a line as tells what it was; a program for the kernel is thousands of characters.
+fn beginning(line: &str) -> String {
+    const ENOUGH: usize = 100;
+    let mut beginning: String = line.chars().take(ENOUGH).collect();
+    if beginning.len() < line.len() {
+        beginning.push('…');
+    }
+    beginning
 }
 
 /// What a command printed and its exit code, once the whole answer is there.

@@ -156,6 +156,13 @@ impl Network {
         counters::standing(&namespaces.run(broker, counters::SHOW).await?)
     }
 
+    /// Brokers at which other effects stand than this one.
+    pub async fn with_others(&self, id: usize) -> Vec<i32> {
+        let known = self.brokers.lock().await;
+        let others = known.iter().filter(|(_, known)| known.plan.effects.keys().any(|other| *other != id));
+        others.map(|(&broker, _)| broker).collect()
+    }
+
     async fn brokers_with(&self, id: usize) -> Vec<i32> {
         let known = self.brokers.lock().await;
         known.iter().filter(|(_, known)| known.plan.effects.contains_key(&id)).map(|(&broker, _)| broker).collect()

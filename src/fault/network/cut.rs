@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use ipnet::Ipv4Net;
 use lossproof_ledger::event::Proof;
 use serde_json::json;
@@ -115,17 +115,55 @@ pub(super) async fn inject<N: Namespaces>(
     target: &Target,
 ) -> Result<Proof> {
     let drops = Drops::of(cut, target);
-    ground.network.put(ground.namespaces, index, &drops.effects(ground, &cut.ports.numbers)?, true).await?;
+    let ports = &cut.ports.numbers;
+    ground.network.put(ground.namespaces, index, &drops.effects(ground, ports)?, true).await?;
+    // Before anything is probed.
+    let dropped =
+        try_join_all(target.brokers.iter().map(|&id| first_drops(ground, index, drops.rules_for(id)))).await?;
+    let seen = Survey::take(ground, index, ports, &drops).await?;
     let mut findings = Findings::default();
-    for &id in &target.brokers {
-        let found = look(ground, index, &drops, &cut.ports.numbers, id).await?;
-        found.tell(id, &drops, &cut.ports.numbers, &mut findings);
+    for (&id, dropped) in target.brokers.iter().zip(dropped) {
+        let found = Found::at(ground, id, dropped, ports, &drops, &seen).await?;
+        found.tell(id, &drops, ports, &mut findings);
     }
     Ok(findings.proof())
 }
 
+/// What passes between brokers.
+struct Survey {
+    /// Addresses that answer connections, by who asks.
+    answered: BTreeMap<i32, Vec<String>>,
+    /// From whom to whom datagrams pass, of those pairs that are cut at least one way.
+    datagrams: BTreeSet<(i32, i32)>,
+    /// Brokers at which other network faults stand, and close what this one leaves open.
+    disturbed: Vec<i32>,
+}
+
+impl Survey {
+    async fn take<N: Namespaces>(ground: &Ground<'_, N>, index: usize, ports: &[u16], drops: &Drops) -> Result<Self> {
+        let asked = ground.nodes.iter().map(async |from| {
+            let others = ground.nodes.iter().filter(|to| to.id != from.id);
+            let all = others.flat_map(|to| ports.iter().chain([&HARNESS_PORT]).map(|&port| to.address(port)));
+            let found = answered(ground.namespaces, from.id, &all.collect::<Vec<_>>()).await?;
+            anyhow::Ok((from.id, found))
+        });
+        let answered = try_join_all(asked).await?.into_iter().collect();
+        let mut datagrams = BTreeSet::new();
+        // In each round everybody sends to another one, so that who counts knows who sent.
+        for round in 1..ground.nodes.len() {
+            let receivers = ground.nodes.iter().cycle().skip(round);
+            let pairs = ground.nodes.iter().zip(receivers).filter(|(from, to)| drops.between(from.id, to.id));
+            let passed = pairs.map(async |(from, to)| {
+                anyhow::Ok(passes(ground, *from, *to, ports[0]).await?.then_some((from.id, to.id)))
+            });
+            datagrams.extend(try_join_all(passed).await?.into_iter().flatten());
+        }
+        Ok(Self { answered, datagrams, disturbed: ground.network.with_others(index).await })
+    }
+}
+
 /// What was seen of a cut at one broker.
-pub(super) struct Found {
+struct Found {
     /// Packets that had met the rule before anything was probed.
     dropped: u64,
     /// Ways over the cut that are open.
@@ -134,58 +172,60 @@ pub(super) struct Found {
     closed: Vec<String>,
 }
 
-pub(super) async fn look<N: Namespaces>(
-    ground: &Ground<'_, N>,
-    index: usize,
-    drops: &Drops,
-    ports: &[u16],
-    id: i32,
-) -> Result<Found> {
-    let broker = ground.node(id)?;
-    let rules = drops.rules_for(id);
-    let dropped = if rules.is_empty() { 0 } else { first_drops(ground, index, &rules).await? };
-    let (mut leaks, mut closed) = (Vec::new(), Vec::new());
-    for peer in ground.nodes.iter().filter(|peer| peer.id != id) {
-        for (from, to) in [(broker, *peer), (*peer, broker)] {
-            let cut: Vec<String> = ports.iter().map(|&port| to.address(port)).collect();
-            let beside = to.address(HARNESS_PORT);
-            let found = answered(ground.namespaces, from.id, &[cut.clone(), vec![beside.clone()]].concat()).await?;
-            let way = |address: &String| format!("{} to {address}", from.id);
-            if !found.contains(&beside) {
-                closed.push(way(&beside));
-            }
-            // A connection needs both ways.
-            if drops.between(from.id, to.id) {
-                leaks.extend(cut.iter().filter(|address| found.contains(*address)).map(way));
-                let passes = passes(ground, from, to, ports[0]).await?;
-                let is_cut = drops.pairs.contains(&(from.id, to.id));
-                match (passes, is_cut) {
-                    (true, true) => leaks.push(format!("datagrams {} to {}", from.id, to.id)),
-                    (false, false) => closed.push(format!("datagrams {} to {}", from.id, to.id)),
+impl Found {
+    async fn at<N: Namespaces>(
+        ground: &Ground<'_, N>,
+        id: i32,
+        dropped: u64,
+        ports: &[u16],
+        drops: &Drops,
+        seen: &Survey,
+    ) -> Result<Self> {
+        let broker = ground.node(id)?;
+        let mut found = Self { dropped, leaks: Vec::new(), closed: Vec::new() };
+        for peer in ground.nodes.iter().filter(|peer| peer.id != id) {
+            for (from, to) in [(&broker, peer), (peer, &broker)] {
+                let answered = |port: u16| seen.answered[&from.id].contains(&to.address(port));
+                let way = |port: u16| format!("{} to {}", from.id, to.address(port));
+                if !answered(HARNESS_PORT) {
+                    found.closed.push(way(HARNESS_PORT));
+                }
+                let undisturbed = !seen.disturbed.contains(&from.id) && !seen.disturbed.contains(&to.id);
+                // A connection needs both ways.
+                if !drops.between(from.id, to.id) {
+                    if undisturbed {
+                        found.closed.extend(ports.iter().filter(|&&port| !answered(port)).map(|&port| way(port)));
+                    }
+                    continue;
+                }
+                found.leaks.extend(ports.iter().filter(|&&port| answered(port)).map(|&port| way(port)));
+                let pair = (from.id, to.id);
+                let datagrams = format!("datagrams {} to {}", from.id, to.id);
+                match (seen.datagrams.contains(&pair), drops.pairs.contains(&pair)) {
+                    (true, true) => found.leaks.push(datagrams),
+                    (false, false) if undisturbed => found.closed.push(datagrams),
                     _ => {}
                 }
-            } else {
-                closed.extend(cut.iter().filter(|address| !found.contains(*address)).map(way));
             }
         }
-    }
-    let listeners: Vec<String> = ports.iter().map(|&port| broker.address(port)).collect();
-    let from_host = join_all(listeners.iter().map(|address| answers_host(address))).await;
-    for (address, open) in listeners.iter().zip(from_host) {
-        match (open, drops.clients.contains_key(&id)) {
-            (true, true) => leaks.push(format!("a client to {address}")),
-            (false, false) => closed.push(format!("a client to {address}")),
-            _ => {}
+        let listeners: Vec<String> = ports.iter().map(|&port| broker.address(port)).collect();
+        let from_host = join_all(listeners.iter().map(|address| answers_host(address))).await;
+        for (address, open) in listeners.iter().zip(from_host) {
+            match (open, drops.clients.contains_key(&id)) {
+                (true, true) => found.leaks.push(format!("a client to {address}")),
+                (false, false) if !seen.disturbed.contains(&id) => {
+                    found.closed.push(format!("a client to {address}"));
+                }
+                _ => {}
+            }
         }
+        let harness = broker.address(HARNESS_PORT);
+        if !answers_host(&harness).await {
+            found.closed.push(format!("the harness to {harness}"));
+        }
+        Ok(found)
     }
-    let harness = broker.address(HARNESS_PORT);
-    if !answers_host(&harness).await {
-        closed.push(format!("the harness to {harness}"));
-    }
-    Ok(Found { dropped, leaks, closed })
-}
 
-impl Found {
     fn tell(self, id: i32, drops: &Drops, ports: &[u16], findings: &mut Findings) {
         let peers: Vec<i32> = drops.pairs.iter().filter(|(from, to)| *from == id || *to == id).fold(
             Vec::new(),
@@ -222,7 +262,10 @@ impl Found {
 }
 
 /// Packets dropped at some brokers together, as soon as there are any.
-pub(super) async fn first_drops<N: Namespaces>(ground: &Ground<'_, N>, index: usize, brokers: &[i32]) -> Result<u64> {
+async fn first_drops<N: Namespaces>(ground: &Ground<'_, N>, index: usize, brokers: Vec<i32>) -> Result<u64> {
+    if brokers.is_empty() {
+        return Ok(0);
+    }
     let deadline = Instant::now() + TRAFFIC_LIMIT;
     loop {
         let counters = ground.network.counters(ground.namespaces, index).await?;

@@ -227,3 +227,24 @@ async fn a_bad_network_is_proven_and_healed() {
     network.clear(&bed.shells, &[1, 2, 3]).await.unwrap();
     bed.assert_as_before();
 }
+
+#[tokio::test]
+async fn faults_at_the_same_time_are_proven_each_by_itself() {
+    let bed = Bed::make().await;
+    let network = Network::default();
+    network.prepare(&bed.shells, &[1, 2, 3], false).await.unwrap();
+    let _knocking = Knocking::start(&bed, &[REPLICATION]);
+    let ground = ground(&bed, &network);
+    let first = isolate(Peers::These(Selector::Broker(2)), Way::Both, REPLICATION);
+    let second = isolate(Peers::These(Selector::Broker(3)), Way::Both, REPLICATION);
+    for (index, fault, peer) in [(0, &first, 2), (1, &second, 3)] {
+        let proof = inject(&ground, index, fault, &target(&[1], &[peer]), &|_| {}).await.unwrap();
+        assert!(proof.holds, "{}", proof.summary);
+    }
+    let healed = heal(&ground, 0, &[1, 2, 3]).await.unwrap();
+    assert!(healed.holds && healed.summary.contains("of other faults stay"), "{}", healed.summary);
+    assert!(bed.answers(1, 2, REPLICATION) && !bed.answers(1, 3, REPLICATION));
+    assert!(heal(&ground, 1, &[1, 2, 3]).await.unwrap().holds);
+    network.clear(&bed.shells, &[1, 2, 3]).await.unwrap();
+    bed.assert_as_before();
+}
