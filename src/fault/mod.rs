@@ -35,6 +35,8 @@ pub struct World<'a> {
     pub cluster: &'a Cluster,
     /// The network effects of this run.
     pub network: &'a Network,
+    /// Brokers that never come back.
+    pub gone: &'a [i32],
 }
 
 /// What must be before the clients start, for faults that need it.
@@ -42,7 +44,7 @@ pub struct World<'a> {
 /// # Errors
 /// When the engine refuses.
 pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
-    let World { cluster, network } = world;
+    let World { cluster, network, .. } = world;
     let of_packets: Vec<&NetworkFault> = faults.iter().filter_map(|fault| fault.kind.network()).collect();
     if !of_packets.is_empty() {
         let incoming = of_packets.into_iter().any(network::acts_on_incoming);
@@ -96,7 +98,7 @@ pub async fn inject(
     note: Notes<'_>,
 ) -> Result<Proof> {
     match &spec.kind {
-        FaultKind::Broker(kind) => broker::inject(world.cluster, kind, spec.held, &target.brokers, note).await,
+        FaultKind::Broker(kind) => broker::inject(world, kind, spec.held, &target.brokers, note).await,
         FaultKind::Network(kind) => network::inject(&Ground::of(world)?, fault, kind, target, note).await,
         FaultKind::Disk(kind) => disk::inject(world.cluster, kind, &target.brokers).await,
     }

@@ -37,7 +37,7 @@ struct Applied {
 impl Active {
     /// What faults work on.
     pub const fn world<'a>(&'a self, cluster: &'a Cluster) -> World<'a> {
-        World { cluster, network: &self.network }
+        World { cluster, network: &self.network, gone: &[] }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Applied>> {
@@ -110,7 +110,7 @@ pub async fn run(scene: Scene<'_>, faults: &[FaultSpec]) -> Result<()> {
     let Scene { cluster, topics, recorder, .. } = scene;
     let groups = schedule::groups(faults);
     for (n, group) in groups.iter().enumerate() {
-        let applied = try_join_all(group.iter().map(|&index| scene.fault(index, &faults[index]))).await?;
+        let applied = try_join_all(group.iter().map(|&index| scene.fault(index, faults))).await?;
         let applied: Vec<usize> = group.iter().zip(applied).filter(|(_, applied)| *applied).map(|(&i, _)| i).collect();
         if applied.is_empty() {
             continue;
@@ -128,7 +128,8 @@ pub async fn run(scene: Scene<'_>, faults: &[FaultSpec]) -> Result<()> {
 
 impl Scene<'_> {
     /// One fault from its time to its healing. False if it hit nobody.
-    async fn fault(self, index: usize, spec: &FaultSpec) -> Result<bool> {
+    async fn fault(self, index: usize, faults: &[FaultSpec]) -> Result<bool> {
+        let spec = &faults[index];
         let Self { cluster, topics, zero, active, recorder } = self;
         sleep_until(zero + spec.at).await;
         let target = fault::target(cluster, &spec.kind, topics).await?;
@@ -159,7 +160,8 @@ impl Scene<'_> {
             // A note that can't be stored is followed by an event that can't be either, and that one ends the run.
             recorder.emit(EventKind::FaultStep { fault: index, text }).ok();
         };
-        let proof = fault::inject(index, spec, &target, active.world(cluster), &note).await?;
+        let world = World { gone: &active.gone(faults), ..active.world(cluster) };
+        let proof = fault::inject(index, spec, &target, world, &note).await?;
         let held = fault::held(spec);
         let held_for = held.and_then(Held::duration);
         let held_ms = held_for.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));

@@ -8,8 +8,7 @@ mod restart;
 use anyhow::Result;
 use lossproof_ledger::event::Proof;
 
-use super::{Notes, Undo};
-use crate::cluster::Cluster;
+use super::{Notes, Undo, World};
 use crate::experiment::{BrokerFault, Held};
 
 pub(super) fn undo(fault: &BrokerFault, brokers: &[i32]) -> Undo {
@@ -22,17 +21,18 @@ pub(super) fn undo(fault: &BrokerFault, brokers: &[i32]) -> Undo {
 }
 
 pub(super) async fn inject(
-    cluster: &Cluster,
+    world: World<'_>,
     fault: &BrokerFault,
     held: Option<Held>,
     brokers: &[i32],
     note: Notes<'_>,
 ) -> Result<Proof> {
+    let World { cluster, gone, .. } = world;
     match fault {
         BrokerFault::Kill { .. } => kill::inject(cluster, brokers).await,
         BrokerFault::Restart { wait, .. } => {
             let down_for = held.and_then(Held::duration).unwrap_or_default();
-            restart::inject(cluster, brokers, down_for, *wait, note).await
+            restart::inject(cluster, brokers, gone, down_for, *wait, note).await
         }
         BrokerFault::Pause { .. } => pause::inject(cluster, brokers).await,
         BrokerFault::CrashLoop { times, up, down, .. } => {

@@ -23,6 +23,7 @@ const TERMINATED: i64 = 143;
 pub(super) async fn inject(
     cluster: &Cluster,
     brokers: &[i32],
+    gone: &[i32],
     down_for: Duration,
     wait: RestartWait,
     note: Notes<'_>,
@@ -43,7 +44,7 @@ pub(super) async fn inject(
 
         let mut in_sync = None;
         if wait == RestartWait::InSync {
-            let result = readiness::settled(&cluster.harness(), &[], IN_SYNC_LIMIT).await;
+            let result = readiness::settled(&cluster.harness(), gone, IN_SYNC_LIMIT).await;
             let text = match &result {
                 Ok(()) => format!(
                     "broker {id} is back, all replicas in sync {} ms after the call",

@@ -23,7 +23,7 @@ struct Stage {
 
 impl Stage {
     fn world(&self) -> World<'_> {
-        World { cluster: &self.cluster, network: &self.network }
+        World { cluster: &self.cluster, network: &self.network, gone: &[] }
     }
 
     async fn settled(&self) {
