@@ -280,6 +280,13 @@ pub enum EventKind {
         /// One sentence.
         text: String,
     },
+    /// A fault was not so much as tried.
+    FaultPassedOver {
+        /// Index of the fault.
+        fault: usize,
+        /// What stood in its way, one sentence without its full stop.
+        why: String,
+    },
     /// A fault was applied. Its time is the interval from `called_at` to the event's own time, the proof.
     FaultInjected {
         /// Index of the fault.

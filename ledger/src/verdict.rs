@@ -95,6 +95,8 @@ pub struct FaultOutcome {
     pub brokers: Vec<i32>,
     /// Whether it chose the same for each profile.
     pub same_for_all: bool,
+    /// Why it was not so much as tried, where that is so.
+    pub passed_over: Option<String>,
     /// None if it was never injected.
     pub injected: Option<Evidence>,
     /// None if nobody healed it, as where it ends by itself.

@@ -146,10 +146,8 @@ impl Scene<'_> {
         let undo = fault::undo(index, &spec.kind, &target, cluster);
         let taken = if spec.kind.takes_the_broker() { target.brokers.clone() } else { Vec::new() };
         if let Err((other, broker)) = active.begin(index, taken, &undo) {
-            let summary = format!("broker {broker} is in the hands of fault {} at this moment", other + 1);
-            let proof = Proof { holds: false, summary, evidence: serde_json::Map::new() };
-            let called_at = Stamp::now();
-            recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms: None })?;
+            let why = format!("broker {broker} is in the hands of fault {} at this moment", other + 1);
+            recorder.emit(EventKind::FaultPassedOver { fault: index, why })?;
             return Ok(false);
         }
         recorder.emit(EventKind::UndoRecorded { fault: index, undo: undo.describe() })?;

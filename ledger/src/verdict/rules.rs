@@ -76,8 +76,11 @@ impl<'a> Judge<'a> {
                 self.add(ReasonKind::FaultUnproven, None, text);
             }
             None => {
-                let why =
-                    if fault.brokers.is_empty() { "its selector chose no broker" } else { "the run ended before it" };
+                let why = match &fault.passed_over {
+                    Some(why) => why,
+                    None if fault.brokers.is_empty() => "its selector chose no broker",
+                    None => "the run ended before it",
+                };
                 let text = format!("The {name} was never injected: {why}.");
                 self.add(ReasonKind::FaultUnproven, None, text);
                 return;

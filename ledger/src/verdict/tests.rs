@@ -84,6 +84,7 @@ fn passing() -> Case {
             kind: "partition".to_owned(),
             brokers: vec![2],
             same_for_all: true,
+            passed_over: None,
             injected: evidence(true),
             healed: evidence(true),
             recovered: Some(Recovery { reached: true, state: "all replicas in sync.".to_owned() }),
@@ -175,6 +176,18 @@ fn fails(change: Change) {
 }
 
 use ReasonKind as R;
+
+#[test_case(None, &[2], "the run ended before it"; "not come to")]
+#[test_case(None, &[], "its selector chose no broker"; "nobody to hit")]
+#[test_case(Some("broker 2 was taken"), &[2], "broker 2 was taken"; "passed over")]
+fn a_fault_that_was_never_injected_tells_why(passed_over: Option<&str>, brokers: &[i32], why: &str) {
+    let mut case = passing();
+    let fault = &mut case.faults[0];
+    (fault.injected, fault.healed, fault.recovered) = (None, None, None);
+    (fault.passed_over, fault.brokers) = (passed_over.map(str::to_owned), brokers.to_vec());
+    let reasons: Vec<_> = judge(&case).reasons.into_iter().map(|reason| reason.text).collect();
+    assert_eq!(reasons, [format!("The partition fault was never injected: {why}.")]);
+}
 
 #[test_case(|c| c.stopped_by = Some("SIGINT".to_owned()), R::Stopped; "stopped")]
 #[test_case(|c| c.faults[0].injected = evidence(false), R::FaultUnproven; "no proof")]

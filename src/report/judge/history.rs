@@ -67,6 +67,7 @@ pub(super) struct FaultHistory {
     pub(super) brokers: Vec<i32>,
     pub(super) basis: String,
     pub(super) same_for_all: Option<bool>,
+    pub(super) passed_over: Option<String>,
     pub(super) injected: Option<Change>,
     pub(super) healed: Option<Change>,
     pub(super) recovered: Option<Recovered>,
@@ -207,6 +208,9 @@ impl History {
                 history.brokers = brokers;
                 history.basis = basis;
                 history.same_for_all = Some(same_for_all);
+            }
+            EventKind::FaultPassedOver { fault, why } => {
+                self.faults.entry(fault).or_default().passed_over = Some(why);
             }
             EventKind::FaultInjected { fault, called_at, proof, .. } => {
                 self.faults.entry(fault).or_default().injected =

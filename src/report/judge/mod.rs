@@ -212,6 +212,7 @@ fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcom
             kind: spec.kind.name().to_owned(),
             brokers: fault.map(|f| f.brokers.clone()).unwrap_or_default(),
             same_for_all: fault.and_then(|f| f.same_for_all).unwrap_or(true),
+            passed_over: fault.and_then(|f| f.passed_over.clone()),
             injected: fault.and_then(|f| f.injected.as_ref()).map(evidence),
             healed: fault.and_then(|f| f.healed.as_ref()).map(evidence),
             recovered: fault

@@ -102,6 +102,9 @@ impl Narrator {
                 Line::new(Tone::Faint, format!("{} can be undone: {undo}", self.fault(*fault)))
             }
             EventKind::FaultStep { fault, text } => Line::new(Tone::Notable, format!("{}: {text}", self.fault(*fault))),
+            EventKind::FaultPassedOver { fault, why } => {
+                Line::new(Tone::Bad, format!("{} is passed over: {why}", self.fault(*fault)))
+            }
             EventKind::FaultInjected { fault, proof, held_ms, .. } => {
                 let mut line = self.proven(*fault, "injected", proof);
                 if let Some(ms) = held_ms {
