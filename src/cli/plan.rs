@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{checked_experiments, columns, write_out};
 use crate::exit::Exit;
-use crate::experiment::{Expectation, Experiment, Profile, Word, schedule};
+use crate::experiment::{Expectation, Experiment, FaultSpec, Profile, Selector, Word, schedule};
 
 /// Check experiments and show what they would do; starts nothing
 ///
@@ -101,6 +101,13 @@ fn setting_rows(experiment: &Experiment) -> Vec<Vec<String>> {
             format(workload.max)
         ),
     ]);
+    if experiment.faults.iter().any(|fault| *fault.kind.target() == Selector::Random) {
+        let seed = experiment.seed.map_or_else(
+            || "each run has a seed of its own, and tells it".to_owned(),
+            |seed| format!("the same in each run, by seed {seed}"),
+        );
+        rows.push(vec!["by chance".to_owned(), seed]);
+    }
     rows
 }
 
@@ -114,14 +121,17 @@ fn time_line(experiment: &Experiment) -> Vec<Vec<String>> {
         rows.push(row(" ", workload.warm_up, "the faults' clock starts: `at` counts from here".to_owned()));
     }
     let mut events = Vec::new();
-    for fault in &experiment.faults {
-        let begin = workload.warm_up + fault.at;
-        events.push((begin, row(" ", begin, fault.to_string())));
+    let several = experiment.faults.len() > 1;
+    for (index, fault) in experiment.faults.iter().enumerate() {
+        let name = if several { format!("fault {}: ", index + 1) } else { String::new() };
+        let begin = workload.warm_up + fault.planned;
+        let sign = if fault.after.is_some() { "~" } else { " " };
+        events.push((begin, row(sign, begin, format!("{name}{}{fault}", condition(fault)))));
         if let Some(end) = schedule::end(fault) {
             // What ends by itself takes as long as the cluster lets it.
-            let sign = if fault.kind.ends_by_itself() { "~" } else { " " };
+            let sign = if schedule::ends_by_state(fault) { "~" } else { " " };
             let end = workload.warm_up + end;
-            events.push((end, row(sign, end, fault.kind.end().to_owned())));
+            events.push((end, row(sign, end, format!("{name}{}", fault.kind.end()))));
         }
     }
     // Faults may overlap.
@@ -136,6 +146,16 @@ fn time_line(experiment: &Experiment) -> Vec<Vec<String>> {
     rows.push(row("~", quiet, format!("undisturbed, for {}", format(workload.after_recovery))));
     rows.push(row("~", end, "drain, audit of the whole log, verdict".to_owned()));
     rows
+}
+
+/// `2 of 3, 5s after fault 1 has recovered, `.
+fn condition(fault: &FaultSpec) -> String {
+    let repeat = fault.repeat.map(|repeat| format!("{repeat}, ")).unwrap_or_default();
+    let after = fault.after.map(|after| match fault.at {
+        Duration::ZERO => format!("after {after}, "),
+        at => format!("{} after {after}, ", format(at)),
+    });
+    format!("{repeat}{}", after.unwrap_or_default())
 }
 
 /// One row for each setting that is not the same in all profiles, then one for what is.

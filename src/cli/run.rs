@@ -8,10 +8,10 @@ use lossproof_ledger::event::{Event, EventKind, Phase};
 use lossproof_ledger::verdict::Verdict;
 use tokio::sync::mpsc;
 
-use super::{checked_experiments, fail, hint};
+use super::{checked_experiments, fail, hint, refuse};
 use crate::cluster::sweep::Remains;
 use crate::exit::{Exit, Interrupted};
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Problems};
 use crate::report::Report;
 use crate::report::judge::judge;
 use crate::report::terminal::{Output, Summary, Terminal};
@@ -36,6 +36,9 @@ pub struct RunArgs {
     /// Leave the last cluster up for inspection, and tell how to reach and remove it.
     #[arg(long)]
     keep: bool,
+    /// What `random` targets are chosen by, instead of what the experiments say (`seed:`).
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// How the run is shown.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -53,10 +56,17 @@ struct Outcome {
 
 /// Runs experiments and shows what they showed.
 pub async fn run(args: RunArgs) -> Exit {
-    let experiments = match checked_experiments(&args.experiments) {
+    let mut experiments = match checked_experiments(&args.experiments) {
         Ok(experiments) => experiments,
         Err(exit) => return exit,
     };
+    if let Some(seed) = args.seed {
+        let seeded = experiments.into_iter().map(|experiment| experiment.with_seed(seed)).collect();
+        experiments = match seeded {
+            Ok(experiments) => experiments,
+            Err(problem) => return refuse(&Problems::from(problem)),
+        };
+    }
     let mut terminal = Terminal::new(args.output);
     let (watchers, mut queue) = mpsc::unbounded_channel();
     let options = Options { runs: args.runs, image: args.kafka_image, keep: args.keep };

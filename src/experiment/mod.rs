@@ -35,8 +35,8 @@ mod yaml;
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
-    BrokerFault, Cut, DiskFault, FaultKind, FaultSpec, HARNESS_PORT, Held, Listener, NetworkFault, Path, Peers, Ports,
-    RestartWait, Shape, Way,
+    After, BrokerFault, Cut, DiskFault, FaultKind, FaultSpec, HARNESS_PORT, Held, Listener, Moment, NetworkFault, Path,
+    Peers, Ports, Repeat, RestartWait, Shape, Way,
 };
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
@@ -75,6 +75,8 @@ pub struct Experiment {
     pub name: String,
     /// One or two sentences.
     pub summary: String,
+    /// What `random` selectors choose by; without one, each run has another.
+    pub seed: Option<u64>,
     /// The file it came from.
     pub file: PathBuf,
     /// The cluster it needs.
@@ -83,7 +85,7 @@ pub struct Experiment {
     pub workload: Workload,
     /// In the order of the file; at least one.
     pub profiles: Vec<Profile>,
-    /// In the order of time; their windows do not overlap.
+    /// In the order in which they are planned; one that is repeated as often as it is.
     pub faults: Vec<FaultSpec>,
     /// Else the run is inconclusive.
     pub must_show: Vec<Expectation>,

@@ -1,12 +1,14 @@
 //! Faults at the same time: which of them can't hold together.
 
+use humantime::format_duration;
+
 use super::check::Check;
 use super::source::Span;
-use super::{FaultSpec, Problem, Selector, schedule};
+use super::{FaultSpec, Problem, Repeat, Selector, schedule};
 
 /// Refuses pairs of faults that would take hold of the same broker at the same time. Whether two selectors
 /// that are resolved in the run name the same broker is found out there.
-pub fn refuse_conflicts(check: &mut Check, faults: &[(&FaultSpec, Span)]) {
+pub fn refuse_conflicts(check: &mut Check, faults: &[(FaultSpec, Span)]) {
     for (n, (later, at)) in faults.iter().enumerate() {
         let conflict = faults[..n].iter().find(|(earlier, _)| {
             earlier.kind.takes_the_broker()
@@ -15,7 +17,15 @@ pub fn refuse_conflicts(check: &mut Check, faults: &[(&FaultSpec, Span)]) {
                 && meet(earlier.kind.target(), later.kind.target())
         });
         let Some((earlier, _)) = conflict else { continue };
-        let end = schedule::end(earlier).map(|end| humantime::format_duration(end).to_string());
+        if let Some(repeat) = later.repeat.filter(|_| later.entry == earlier.entry) {
+            // The other times are as wrong.
+            if repeat.round == 2 {
+                check.report(too_often(later, &repeat, at));
+            }
+            continue;
+        }
+        let about = if schedule::ends_by_state(earlier) { "about " } else { "" };
+        let end = schedule::end(earlier).map(|end| format!("{about}{}", format_duration(end)));
         let whom = if *earlier.kind.target() == Selector::All { later.kind.target() } else { earlier.kind.target() };
         let problem = Problem::new(format!(
             "two faults at the same time on {whom}: `{}` and `{}`",
@@ -32,6 +42,12 @@ pub fn refuse_conflicts(check: &mut Check, faults: &[(&FaultSpec, Span)]) {
             ),
         )
         .hint(match end {
+            Some(_) if later.after.is_some() => {
+                format!(
+                    "it is planned for about {}: begin it later, or name another broker",
+                    format_duration(later.planned)
+                )
+            }
             Some(end) => format!("begin it at {end} or later, or name another broker"),
             None => "name another broker".to_owned(),
         });
@@ -39,7 +55,16 @@ pub fn refuse_conflicts(check: &mut Check, faults: &[(&FaultSpec, Span)]) {
     }
 }
 
+/// A fault that is repeated before it has ended.
+fn too_often(fault: &FaultSpec, repeat: &Repeat, at: &Span) -> Problem {
+    let lasts = schedule::duration(fault);
+    let about = if fault.kind.ends_by_itself() { "about " } else { "" };
+    Problem::new(format!("`{}` would begin again on {} before it has ended", fault.kind.name(), fault.kind.target()))
+        .at(at, format!("every {}, and it lasts {about}{}", format_duration(repeat.every), format_duration(lasts)))
+        .hint(format!("`every` must be {about}{} or more", format_duration(lasts)))
+}
+
 /// Whether two selectors name a common broker whatever the state of the cluster.
 fn meet(one: &Selector, other: &Selector) -> bool {
-    one == other || *one == Selector::All || *other == Selector::All
+    one == other && *one != Selector::Random || *one == Selector::All || *other == Selector::All
 }

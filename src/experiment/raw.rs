@@ -26,6 +26,8 @@ pub struct Experiment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Cluster>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
@@ -111,7 +113,14 @@ pub type Options = Map<Option<Text>>;
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    pub at: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub times: Option<Text>,
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub held: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,10 +150,13 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// At that time, and nothing else yet.
-    pub fn at(at: Text) -> Self {
+    /// Nothing yet.
+    pub const fn empty() -> Self {
         Self {
-            at,
+            after: None,
+            at: None,
+            every: None,
+            times: None,
             held: None,
             kill: None,
             restart: None,
@@ -310,7 +322,7 @@ impl<'de> Deserialize<'de> for Selector {
             type Value = Selector;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`all`, `controller`, ids such as `[1, 2]`, or a map such as `leader_of: 0`")
+                f.write_str("`all`, `controller`, `random`, ids such as `[1, 2]`, or a map such as `leader_of: 0`")
             }
 
             fn visit_str<E>(self, word: &str) -> Result<Selector, E> {

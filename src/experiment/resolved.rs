@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_yaml::{Location, Spanned};
 
+use super::fault::write_timing;
 use super::raw::{self, Map, Text};
 use super::value::{format_bound, format_size};
 use super::{Expectation, Experiment, FaultSpec, Options, Problem, Profile, Word, metric};
@@ -15,6 +16,18 @@ use super::{Expectation, Experiment, FaultSpec, Options, Problem, Profile, Word,
 pub fn to_yaml(experiment: &Experiment) -> Result<String, Problem> {
     serde_yaml::to_string(&to_raw(experiment))
         .map_err(|error| Problem::new(format!("{} can't be written as YAML: {error}", experiment.name)))
+}
+
+impl Experiment {
+    /// The same with another seed.
+    ///
+    /// # Errors
+    /// As `to_yaml`.
+    pub fn with_seed(mut self, seed: u64) -> Result<Self, Problem> {
+        self.seed = Some(seed);
+        self.resolved = to_yaml(&self)?;
+        Ok(self)
+    }
 }
 
 /// A value without a place.
@@ -50,6 +63,7 @@ fn to_raw(experiment: &Experiment) -> raw::Experiment {
     raw::Experiment {
         name: text(&experiment.name),
         summary: some_text(&experiment.summary),
+        seed: experiment.seed.map(text),
         cluster: Some(raw::Cluster {
             definition: Some(text(&cluster.definition)),
             broker_config: config(&cluster.broker_config),
@@ -65,7 +79,7 @@ fn to_raw(experiment: &Experiment) -> raw::Experiment {
             max: Some(time(workload.max)),
         },
         profiles: spanned(Map(experiment.profiles.iter().map(|own| (text(&own.name), Some(profile(own)))).collect())),
-        faults: Some(experiment.faults.iter().map(|own| spanned(fault(own))).collect()),
+        faults: Some(faults(&experiment.faults)),
         must_show: expectations(&experiment.must_show),
         must_hold: expectations(&experiment.must_hold),
         min_exposure: some_map(experiment.min_exposure.iter().map(|(name, count)| (text(name), text(count))).collect()),
@@ -104,8 +118,17 @@ fn profile(profile: &Profile) -> raw::Profile {
     }
 }
 
+/// In the order of the file, to which `after` refers; each entry once.
+fn faults(faults: &[FaultSpec]) -> Vec<Spanned<raw::Fault>> {
+    let mut entries: Vec<&FaultSpec> =
+        faults.iter().filter(|fault| fault.repeat.is_none_or(|repeat| repeat.round == 1)).collect();
+    entries.sort_by_key(|fault| fault.entry);
+    entries.into_iter().map(|own| spanned(fault(own))).collect()
+}
+
 fn fault(fault: &FaultSpec) -> raw::Fault {
-    let mut raw = raw::Fault { held: fault.held.map(text), ..raw::Fault::at(time(fault.at)) };
+    let mut raw = raw::Fault { held: fault.held.map(text), ..raw::Fault::empty() };
+    write_timing(fault, &mut raw);
     fault.kind.write(&mut raw);
     raw
 }

@@ -1,8 +1,9 @@
 //! How long things take: what the file says, and an estimate where the state of the cluster decides.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{BrokerFault, Experiment, FaultKind, FaultSpec, Held, Selector};
+use super::{BrokerFault, Experiment, FaultKind, FaultSpec, Held, Moment, Selector};
 
 /// Brokers of the one cluster definition there is.
 pub const BROKERS: u32 = 3;
@@ -20,7 +21,7 @@ pub const fn brokers(selector: &Selector) -> u32 {
         Selector::All => BROKERS,
         Selector::FollowersOf(_) => BROKERS - 1,
         Selector::These(ids) => ids.len() as u32,
-        Selector::Broker(_) | Selector::LeaderOf(_) | Selector::Controller => 1,
+        Selector::Broker(_) | Selector::LeaderOf(_) | Selector::Controller | Selector::Random => 1,
     }
 }
 
@@ -40,40 +41,96 @@ pub fn duration(fault: &FaultSpec) -> Duration {
 /// When a fault is planned to end; none for one that is held for ever.
 #[must_use]
 pub fn end(fault: &FaultSpec) -> Option<Duration> {
-    (fault.held != Some(Held::Forever)).then(|| fault.at + duration(fault))
+    (fault.held != Some(Held::Forever)).then(|| fault.planned + duration(fault))
 }
 
 /// Whether two faults are planned to hold at the same time.
 #[must_use]
 pub fn overlap(one: &FaultSpec, other: &FaultSpec) -> bool {
-    let begins_before_end_of = |one: &FaultSpec, other| end(other).is_none_or(|end| one.at < end);
+    let begins_before_end_of = |one: &FaultSpec, other| end(other).is_none_or(|end| one.planned < end);
     begins_before_end_of(one, other) && begins_before_end_of(other, one)
 }
 
-/// Faults by number, in order of time: those that overlap, directly or by others, stand together.
+/// Whether it depends on the state of the cluster when a fault ends, so that the plan is an estimate.
+#[must_use]
+pub const fn ends_by_state(fault: &FaultSpec) -> bool {
+    fault.after.is_some() || fault.kind.ends_by_itself()
+}
+
+/// Faults by number, in the order in which they are planned: those that overlap, directly or by others, stand together,
+/// and so do those that wait for one to be injected or healed. After each group the cluster's recovery is awaited.
 #[must_use]
 pub fn groups(faults: &[FaultSpec]) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..faults.len()).collect();
-    order.sort_by_key(|&index| faults[index].at);
-    let mut groups: Vec<(Duration, Vec<usize>)> = Vec::new();
-    for index in order {
-        let fault = &faults[index];
-        let end = fault.at + duration(fault);
-        match groups.last_mut() {
-            Some((until, group)) if fault.at < *until => {
-                group.push(index);
-                *until = end.max(*until);
-            }
-            _ => groups.push((end, vec![index])),
+    Plan::of(faults).groups
+}
+
+/// When each fault is planned to begin, from the end of warm-up.
+#[must_use]
+pub(super) fn begins(faults: &[FaultSpec]) -> Vec<Duration> {
+    Plan::of(faults).begins
+}
+
+struct Plan {
+    begins: Vec<Duration>,
+    groups: Vec<Vec<usize>>,
+}
+
+impl Plan {
+    /// Plays the schedule through, with estimates for what the cluster decides. None comes before the one that it
+    /// waits for in `faults`.
+    fn of(faults: &[FaultSpec]) -> Self {
+        // What waits for a fault to be injected or healed joins its group: such a chain moves as a whole.
+        let mut links: Vec<Link> = Vec::with_capacity(faults.len());
+        for (index, fault) in faults.iter().enumerate() {
+            let joined = fault.after.filter(|after| after.moment != Moment::Recovered).map(|after| {
+                let (before, link) = (&faults[after.fault], &links[after.fault]);
+                let has_ended = after.moment == Moment::Healed || before.kind.ends_by_itself();
+                let since = if has_ended { duration(before) } else { Duration::ZERO };
+                Link { head: link.head, offset: link.offset + since + fault.at }
+            });
+            links.push(joined.unwrap_or(Link { head: index, offset: Duration::ZERO }));
         }
+
+        let mut plan = Self { begins: vec![Duration::ZERO; faults.len()], groups: Vec::new() };
+        let timed = (0..faults.len()).filter(|&index| faults[index].after.is_none());
+        let mut heads: BTreeSet<(Duration, usize)> = timed.map(|index| (faults[index].at, index)).collect();
+        while let Some(mut next) = heads.pop_first() {
+            let mut group = Vec::new();
+            let mut until = next.0;
+            loop {
+                let (begin, head) = next;
+                for index in (head..faults.len()).filter(|&index| links[index].head == head) {
+                    plan.begins[index] = begin + links[index].offset;
+                    until = until.max(plan.begins[index] + duration(&faults[index]));
+                    group.push(index);
+                }
+                let overlapping = heads.first().copied().filter(|(begin, _)| *begin < until);
+                let Some(overlapping) = overlapping else { break };
+                heads.remove(&overlapping);
+                next = overlapping;
+            }
+            let recovered = until + RECOVERY_ESTIMATE;
+            heads.extend((0..faults.len()).filter_map(|index| {
+                let after = faults[index].after.filter(|after| after.moment == Moment::Recovered)?;
+                group.contains(&after.fault).then(|| (recovered + faults[index].at, index))
+            }));
+            group.sort_by_key(|&index| (plan.begins[index], index));
+            plan.groups.push(group);
+        }
+        plan
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// Where a fault stands in the chain of those that begin with the same one.
+struct Link {
+    head: usize,
+    offset: Duration,
 }
 
 /// When the last fault ends, from the end of warm-up.
 #[must_use]
 pub fn faults_end(faults: &[FaultSpec]) -> Duration {
-    faults.iter().map(|fault| fault.at + duration(fault)).max().unwrap_or_default()
+    faults.iter().map(|fault| fault.planned + duration(fault)).max().unwrap_or_default()
 }
 
 /// Warm-up, faults, an estimate for the recovery of each, and the time after it: how long messages are offered.

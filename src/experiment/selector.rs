@@ -27,6 +27,8 @@ pub enum Selector {
     All,
     /// By their ids, each once.
     These(Vec<i32>),
+    /// One broker, by chance.
+    Random,
 }
 
 impl Selector {
@@ -54,10 +56,13 @@ impl fmt::Display for Selector {
                 let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
                 write!(f, "brokers {}", ids.join(", "))
             }
+            Self::Random => f.write_str("a random broker"),
         }
     }
 }
 
+/// Selectors that stand for themselves.
+const WORDS: [&str; 3] = ["all", "controller", "random"];
 /// Selectors with a value of their own.
 const KEYED_SELECTORS: &[&str] = &["broker", "leader_of", "followers_of"];
 
@@ -69,6 +74,7 @@ pub fn selector(check: &mut Check, raw: &Spanned<raw::Selector>) -> Option<Selec
             let found = match word.as_str() {
                 "all" => Some(Selector::All),
                 "controller" => Some(Selector::Controller),
+                "random" => Some(Selector::Random),
                 _ => None,
             };
             if found.is_none() {
@@ -145,19 +151,20 @@ pub fn write(selector: &Selector) -> raw::Selector {
         Selector::Controller => raw::Selector::Word("controller".to_owned()),
         Selector::All => raw::Selector::Word("all".to_owned()),
         Selector::These(ids) => raw::Selector::List(ids.iter().map(text).collect()),
+        Selector::Random => raw::Selector::Word("random".to_owned()),
     }
 }
 
 fn unknown_selector(typed: &str, span: &Span) -> Problem {
-    let known = ["all", "controller"].into_iter().chain(KEYED_SELECTORS.iter().copied());
+    let known = WORDS.into_iter().chain(KEYED_SELECTORS.iter().copied());
     let hint = match typed.parse::<u64>() {
         Ok(id) => Some(format!("write `{{ broker: {id} }}`")),
         Err(_) if KEYED_SELECTORS.contains(&typed) => Some(format!("it needs a value: `{{ {typed}: 1 }}`")),
-        Err(_) if matches!(typed, "all" | "controller") => Some(format!("it takes no value: write `{typed}`")),
-        Err(_) if matches!(typed, "random" | "coordinator_of") => Some(format!("`{typed}` is not supported yet")),
+        Err(_) if WORDS.contains(&typed) => Some(format!("it takes no value: write `{typed}`")),
+        Err(_) if typed == "coordinator_of" => Some(format!("`{typed}` is not supported yet")),
         Err(_) => did_you_mean(typed, known),
     };
     Problem::new(format!("unknown selector `{typed}`"))
-        .at(span, "expected `all`, `controller`, or a map with `broker`, `leader_of` or `followers_of`")
+        .at(span, "expected `all`, `controller`, `random`, or a map with `broker`, `leader_of` or `followers_of`")
         .hint_if(hint)
 }

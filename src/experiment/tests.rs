@@ -191,6 +191,7 @@ fn listeners_of_a_partition_by_default() {
 #[test_case("all", Selector::All)]
 #[test_case("[3, 1]", Selector::These(vec![3, 1]); "ids")]
 #[test_case("controller", Selector::Controller)]
+#[test_case("random", Selector::Random)]
 #[test_case("{ broker: 2 }", Selector::Broker(2); "broker")]
 #[test_case("{ leader_of: 1 }", Selector::LeaderOf(1); "leader")]
 #[test_case("{ followers_of: 0 }", Selector::FollowersOf(0); "followers")]
@@ -209,12 +210,88 @@ fn faults_are_in_order_of_time() {
     assert_eq!(times, [1, 9]);
 }
 
+const CUT: &str = "partition: { isolate: { broker: 1 }, from: brokers }";
+
+/// Faults that differ in their times alone.
+fn with_cuts(times: &[&str]) -> Vec<FaultSpec> {
+    let entries: String = times.iter().map(|time| format!("- {{ {time}, {CUT} }}\n")).collect();
+    good(&format!("{HEAD}profiles: {{ own: {{}} }}\nfaults:\n{entries}")).faults
+}
+
+fn planned(faults: &[FaultSpec]) -> Vec<u64> {
+    faults.iter().map(|fault| fault.planned.as_secs()).collect()
+}
+
+#[test]
+fn a_fault_comes_after_the_one_before_it_in_the_file() {
+    let faults = with_cuts(&[
+        "at: 90s, for: 1s",
+        "at: 5s, for: 20s",
+        "after: injected, at: 3s, for: 1s",
+        "after: healed, for: 1s",
+        "after: recovered, at: 2s, for: 4s",
+    ]);
+    // Recovery counts from when all that overlapped with it have ended.
+    assert_eq!(planned(&faults), [5, 8, 9, 37, 90]);
+    let after = |fault, moment| Some(After { fault, moment });
+    assert_eq!(
+        faults.iter().map(|fault| fault.after).collect::<Vec<_>>(),
+        [None, after(0, Moment::Injected), after(1, Moment::Healed), after(2, Moment::Recovered), None]
+    );
+    assert_eq!(schedule::groups(&faults), [vec![0, 1, 2], vec![3], vec![4]]);
+    assert_eq!(schedule::faults_end(&faults), Duration::from_secs(91));
+}
+
+#[test]
+fn what_waits_for_an_injection_or_a_healing_belongs_to_it_however_late_it_comes() {
+    let faults =
+        with_cuts(&["at: 0s, for: 1s", "after: healed, at: 60s, for: 1s", "at: 30s, for: 1s", "at: 70s, for: 1s"]);
+    assert_eq!(planned(&faults), [0, 30, 61, 70]);
+    assert_eq!(schedule::groups(&faults), [vec![0, 1, 2], vec![3]]);
+}
+
+#[test]
+fn what_ends_by_itself_has_ended_when_it_is_injected() {
+    let faults = "faults:\n- { at: 1s, for: 3s, restart: { target: { broker: 1 } } }\n\
+                  - { after: injected, for: 1s, kill: { target: { broker: 1 } } }\n";
+    let faults = good(&format!("{HEAD}profiles: {{ own: {{}} }}\n{faults}")).faults;
+    assert_eq!(planned(&faults), [1, 16]);
+    assert_eq!(schedule::groups(&faults), [[0, 1]]);
+}
+
+#[test]
+fn a_repeated_fault_is_so_many_faults() {
+    let faults = with_cuts(&[
+        "at: 3s, every: 10s, times: 3, for: 2s",
+        "after: recovered, every: 5s, times: 2, for: 1s",
+        "at: 14s, for: 8s",
+    ]);
+    assert_eq!(planned(&faults), [3, 13, 14, 23, 35, 40]);
+    let rounds: Vec<_> = faults.iter().map(|fault| fault.repeat.map(|repeat| (repeat.round, repeat.times))).collect();
+    assert_eq!(rounds, [Some((1, 3)), Some((2, 3)), None, Some((3, 3)), Some((1, 2)), Some((2, 2))]);
+    // Both count from the recovery from the last time of the one before.
+    assert_eq!(faults[4].after, Some(After { fault: 3, moment: Moment::Recovered }));
+    assert_eq!(faults[5].after, faults[4].after);
+    assert_eq!(schedule::groups(&faults), [vec![0], vec![1, 2], vec![3], vec![4], vec![5]]);
+    assert!(faults.iter().all(|fault| fault.place.line == 5 + fault.entry as u64), "{faults:#?}");
+}
+
+#[test]
+fn another_seed_is_written_down() {
+    let text = format!("{HEAD}profiles: {{ own: {{}} }}\n");
+    assert_eq!(good(&text).seed, None);
+    let seeded = good(&format!("seed: 3\n{text}")).with_seed(u64::MAX).unwrap();
+    assert_eq!(good(&seeded.resolved).seed, Some(u64::MAX));
+}
+
 /// Two faults of which the second begins while the first holds.
 #[test_case("kill: { target: all }", "disk_fill: { target: { broker: 1 } }", true; "all and one")]
 #[test_case("kill: { target: { broker: 1 } }", "pause: { target: { broker: 1 } }", true; "the same one")]
 #[test_case("kill: { target: { leader_of: 0 } }", "kill: { target: { leader_of: 0 } }", true; "the same role")]
 #[test_case("kill: { target: { broker: 1 } }", "pause: { target: { broker: 2 } }", false; "two brokers")]
 #[test_case("kill: { target: { broker: 1 } }", "pause: { target: { leader_of: 0 } }", false; "perhaps the same one")]
+#[test_case("kill: { target: random }", "kill: { target: random }", false; "perhaps the same one by chance")]
+#[test_case("kill: { target: random }", "pause: { target: all }", true; "any and all")]
 #[test_case("kill: { target: all }", "partition: { isolate: { broker: 1 }, from: brokers }", false; "a cut")]
 fn faults_at_the_same_time(first: &str, second: &str, conflict: bool) {
     let faults = |second_at: &str| {
@@ -292,6 +369,7 @@ const SAMPLES: &[&str] = &[
     include_str!("../../experiments/rolling-restart.yaml"),
     include_str!("../../tests/experiments/valid/every-fault.yaml"),
     include_str!("../../tests/experiments/valid/anchors.yaml"),
+    include_str!("../../tests/experiments/valid/schedule.yaml"),
 ];
 
 /// What YAML, the shape or the values may stumble over.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::check::Check;
 use super::hint::did_you_mean;
 use super::source::{Source, Span};
-use super::value::{duration, format_size, name, rate, size};
+use super::value::{duration, format_size, integer, name, rate, size};
 use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Workload};
 use super::{expect, fault, metric, option_name, overlap, profile, raw, resolved, schedule, selector, yaml};
 
@@ -67,6 +67,8 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     let experiment_name = check.read(&raw.name, |text| name(text, "an experiment"));
     let cluster = cluster(check, raw.cluster.as_ref());
     let workload = workload(check, &raw.workload);
+    // One that can't be read is a problem noted.
+    let seed = raw.seed.as_ref().and_then(|text| check.read(text, |text| integer(text, "seed", 0, u64::MAX)));
     let profiles = profiles(check, raw);
     let faults = faults(check, raw, profiles.as_deref());
 
@@ -88,6 +90,7 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     let experiment = Experiment {
         name: experiment_name?,
         summary: raw.summary.as_ref().map(|text| text.value.trim().to_owned()).unwrap_or_default(),
+        seed,
         file,
         cluster: cluster?,
         workload: workload?,
@@ -197,16 +200,10 @@ fn profiles(check: &mut Check, raw: &raw::Experiment) -> Option<Vec<Profile>> {
 }
 
 fn faults(check: &mut Check, raw: &raw::Experiment, profiles: Option<&[Profile]>) -> Option<Vec<super::FaultSpec>> {
-    let entries = raw.faults.as_deref().unwrap_or_default();
-    let found: Vec<_> = entries.iter().map(|entry| (fault::resolve(check, entry), &entry.value)).collect();
+    let (faults, complete) = fault::faults(check, raw.faults.as_deref().unwrap_or_default());
     selector::partitions_exist(check, profiles.unwrap_or_default());
-    let mut windows: Vec<_> =
-        found.iter().filter_map(|(spec, raw)| Some((spec.as_ref()?, check.span(&raw.at)))).collect();
-    windows.sort_by_key(|(spec, _)| spec.at);
-    overlap::refuse_conflicts(check, &windows);
-    let mut faults = found.into_iter().map(|(spec, _)| spec).collect::<Option<Vec<_>>>()?;
-    faults.sort_by_key(|fault| fault.at);
-    Some(faults)
+    overlap::refuse_conflicts(check, &faults);
+    complete.then(|| faults.into_iter().map(|(fault, _)| fault).collect())
 }
 
 fn fits_time(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) {

@@ -9,6 +9,7 @@ mod disk;
 pub mod net;
 pub mod network;
 pub mod pages;
+mod random;
 mod selector;
 mod undo;
 
@@ -22,6 +23,7 @@ use crate::cluster::Cluster;
 use crate::exit::EnvironmentProblem;
 use crate::experiment::{DiskFault, FaultKind, FaultSpec, Held, NetworkFault};
 
+pub use random::Draw;
 pub use selector::Target;
 pub use undo::Undo;
 
@@ -63,10 +65,10 @@ pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
 ///
 /// # Errors
 /// When no broker answers.
-pub async fn target(cluster: &Cluster, kind: &FaultKind, topics: &[String]) -> Result<Target> {
+pub async fn target(cluster: &Cluster, kind: &FaultKind, topics: &[String], draw: Draw) -> Result<Target> {
     match kind {
-        FaultKind::Network(kind) => network::target(cluster, kind, topics).await,
-        _ => selector::resolve(cluster, kind.target(), topics).await,
+        FaultKind::Network(kind) => network::target(cluster, kind, topics, draw).await,
+        _ => selector::resolve(cluster, kind.target(), topics, draw).await,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 
+use super::Draw;
 use crate::cluster::Cluster;
 use crate::cluster::readiness::with_any;
 use crate::experiment::Selector;
@@ -19,16 +20,17 @@ pub struct Target {
     pub same_for_all: bool,
 }
 
-/// Resolves a selector for the profiles' topics.
+/// Resolves a selector for the profiles' topics, or by chance.
 ///
 /// # Errors
 /// When no broker answers.
-pub async fn resolve(cluster: &Cluster, selector: &Selector, topics: &[String]) -> Result<Target> {
+pub async fn resolve(cluster: &Cluster, selector: &Selector, topics: &[String], draw: Draw) -> Result<Target> {
     let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, peers: Vec::new(), basis, same_for_all: true };
     Ok(match selector {
         Selector::Broker(id) => fixed(vec![*id], "named by the experiment".to_owned()),
         Selector::These(ids) => fixed(ids.clone(), "named by the experiment".to_owned()),
         Selector::All => fixed(cluster.ids(), "all brokers, by id".to_owned()),
+        Selector::Random => draw.broker(&cluster.ids()),
         Selector::Controller => {
             let id = with_any(&cluster.harness(), async |wire| wire.active_controller().await).await?;
             fixed(vec![id], format!("DescribeQuorum names {id} as the active controller"))

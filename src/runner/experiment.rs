@@ -18,7 +18,8 @@ use super::tail::TailReader;
 use super::{audit, fence, observe, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{known, settled, with_any};
-use crate::experiment::{Experiment, Held, Profile};
+use crate::experiment::schedule::{ends_by_state, faults_end};
+use crate::experiment::{Experiment, Profile};
 use crate::fault;
 
 /// How long clients may take to connect, join their groups and see a first message through.
@@ -107,9 +108,16 @@ impl Stage<'_> {
         let zero = Instant::now();
         self.phase(Phase::Faults, planned(self.experiment))?;
         let topics = self.topics();
-        let scene =
-            Scene { cluster: self.cluster, topics: &topics, zero, active: self.active, recorder: self.recorder };
-        schedule::run(scene, &self.experiment.faults).await?;
+        let scene = Scene {
+            cluster: self.cluster,
+            faults: &self.experiment.faults,
+            seed: self.experiment.seed.unwrap_or(self.run),
+            topics: &topics,
+            zero,
+            active: self.active,
+            recorder: self.recorder,
+        };
+        schedule::run(scene).await?;
 
         self.phase(Phase::AfterRecovery, Some(workload.after_recovery))?;
         sleep(workload.after_recovery).await;
@@ -343,10 +351,12 @@ impl Stage<'_> {
     }
 }
 
-/// From the schedule's zero to the last planned heal; none when there is nothing to plan by.
+/// From the schedule's zero to the last planned heal; none when there is nothing to plan by, or the state of the
+/// cluster decides.
 fn planned(experiment: &Experiment) -> Option<Duration> {
-    let held = |fault| crate::fault::held(fault).and_then(Held::duration).unwrap_or_default();
-    experiment.faults.iter().map(|fault| fault.at + held(fault)).max()
+    let faults = &experiment.faults;
+    let by_time = !faults.is_empty() && !faults.iter().any(ends_by_state);
+    by_time.then(|| faults_end(faults))
 }
 
 /// Observers end with the experiment, however that ends.

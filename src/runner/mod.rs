@@ -16,6 +16,7 @@ pub mod stop;
 mod tail;
 mod topics;
 mod transactions;
+mod turns;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;

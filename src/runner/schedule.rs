@@ -4,17 +4,17 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use futures_util::future::try_join_all;
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{EventKind, Look, Phase, Proof};
 use tokio::time::{Instant, sleep_until};
 
 use super::recorder::Recorder;
 use super::replicas;
+use super::turns::{self, Actor, Moments};
 use crate::cluster::{Cluster, readiness};
-use crate::experiment::{FaultSpec, Held, schedule};
+use crate::experiment::{FaultSpec, Held, Moment};
 use crate::fault::net::Network;
-use crate::fault::{self, Undo, World};
+use crate::fault::{self, Draw, Undo, World};
 
 /// How long a cluster may take to be as before.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
@@ -91,6 +91,10 @@ impl Active {
 pub struct Scene<'a> {
     /// The cluster.
     pub cluster: &'a Cluster,
+    /// The experiment's.
+    pub faults: &'a [FaultSpec],
+    /// What chance chooses by.
+    pub seed: u64,
     /// The profiles' topics.
     pub topics: &'a [String],
     /// The end of warm-up.
@@ -106,33 +110,38 @@ pub struct Scene<'a> {
 /// # Errors
 /// When the engine or the run directory refuses. A fault that does not bite is no error, but a proof that
 /// does not hold.
-pub async fn run(scene: Scene<'_>, faults: &[FaultSpec]) -> Result<()> {
-    let Scene { cluster, topics, recorder, .. } = scene;
-    let groups = schedule::groups(faults);
-    for (n, group) in groups.iter().enumerate() {
-        let applied = try_join_all(group.iter().map(|&index| scene.fault(index, faults))).await?;
-        let applied: Vec<usize> = group.iter().zip(applied).filter(|(_, applied)| *applied).map(|(&i, _)| i).collect();
-        if applied.is_empty() {
-            continue;
-        }
-        if n + 1 == groups.len() {
-            recorder.emit(EventKind::PhaseStarted { phase: Phase::Recover, expected_ms: None })?;
-        }
-        recovered(scene, faults, &applied).await?;
-        for index in applied {
-            replicas::look(cluster, topics, Look::Recovered, Some(index), recorder).await?;
-        }
+pub async fn run(scene: Scene<'_>) -> Result<()> {
+    turns::play(scene.faults, scene.zero, &scene).await
+}
+
+impl Actor for Scene<'_> {
+    async fn act(&self, fault: usize, due: Instant, moments: &Moments) -> Result<bool> {
+        self.fault(fault, due, moments).await
     }
-    Ok(())
+
+    fn pass_over(&self, fault: usize, why: String) -> Result<()> {
+        self.recorder.emit(EventKind::FaultPassedOver { fault, why })
+    }
+
+    async fn recover(&self, faults: &[usize], last: bool, moments: &Moments) -> Result<()> {
+        if last {
+            self.recorder.emit(EventKind::PhaseStarted { phase: Phase::Recover, expected_ms: None })?;
+        }
+        recovered(self, faults, moments).await?;
+        for &fault in faults {
+            replicas::look(self.cluster, self.topics, Look::Recovered, Some(fault), self.recorder).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Scene<'_> {
     /// One fault from its time to its healing. False if it hit nobody.
-    async fn fault(self, index: usize, faults: &[FaultSpec]) -> Result<bool> {
+    async fn fault(self, index: usize, due: Instant, moments: &Moments) -> Result<bool> {
+        let Self { cluster, faults, seed, topics, active, recorder, .. } = self;
         let spec = &faults[index];
-        let Self { cluster, topics, zero, active, recorder } = self;
-        sleep_until(zero + spec.at).await;
-        let target = fault::target(cluster, &spec.kind, topics).await?;
+        sleep_until(due).await;
+        let target = fault::target(cluster, &spec.kind, topics, Draw { seed, fault: index }).await?;
         recorder.emit(EventKind::FaultResolved {
             fault: index,
             kind: spec.kind.name().to_owned(),
@@ -147,7 +156,7 @@ impl Scene<'_> {
         let taken = if spec.kind.takes_the_broker() { target.brokers.clone() } else { Vec::new() };
         if let Err((other, broker)) = active.begin(index, taken, &undo) {
             let why = format!("broker {broker} is in the hands of fault {} at this moment", other + 1);
-            recorder.emit(EventKind::FaultPassedOver { fault: index, why })?;
+            self.pass_over(index, why)?;
             return Ok(false);
         }
         recorder.emit(EventKind::UndoRecorded { fault: index, undo: undo.describe() })?;
@@ -160,10 +169,14 @@ impl Scene<'_> {
         };
         let world = World { gone: &active.gone(faults), ..active.world(cluster) };
         let proof = fault::inject(index, spec, &target, world, &note).await?;
+        let bites = proof.holds;
         let held = fault::held(spec);
         let held_for = held.and_then(Held::duration);
         let held_ms = held_for.map(|held| u64::try_from(held.as_millis()).unwrap_or(u64::MAX));
         recorder.emit(EventKind::FaultInjected { fault: index, called_at, proof, held_ms })?;
+        if bites {
+            moments.came(index, Moment::Injected);
+        }
         if held == Some(Held::Forever) {
             // It stays in `active`, and is healed after the audit.
             return Ok(true);
@@ -173,23 +186,29 @@ impl Scene<'_> {
         sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
         replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
         sleep_until(heal_at).await;
-        heal(active.world(cluster), recorder, index, &undo).await?;
+        let healed = heal(active.world(cluster), recorder, index, &undo).await?;
         active.end(index);
+        if healed {
+            moments.came(index, Moment::Healed);
+        }
         Ok(true)
     }
 }
 
-async fn heal(world: World<'_>, recorder: &Recorder, index: usize, undo: &Undo) -> Result<()> {
+/// Heals a fault, and tells whether that is proven.
+async fn heal(world: World<'_>, recorder: &Recorder, index: usize, undo: &Undo) -> Result<bool> {
     let called_at = Stamp::now();
     let proof = undo.heal(world).await.with_context(|| format!("can't {}", undo.describe())).unwrap_or_else(|error| {
         Proof { holds: false, summary: format!("{error:#}"), evidence: serde_json::Map::new() }
     });
-    recorder.emit(EventKind::FaultHealed { fault: index, called_at, proof })
+    let holds = proof.holds;
+    recorder.emit(EventKind::FaultHealed { fault: index, called_at, proof })?;
+    Ok(holds)
 }
 
 /// Waits until the cluster is as before, but for brokers that never come back.
-async fn recovered(scene: Scene<'_>, faults: &[FaultSpec], applied: &[usize]) -> Result<()> {
-    let Scene { cluster, active, recorder, .. } = scene;
+async fn recovered(scene: &Scene<'_>, applied: &[usize], moments: &Moments) -> Result<()> {
+    let Scene { cluster, faults, active, recorder, .. } = *scene;
     let gone = active.gone(faults);
     let (reached, state) = match readiness::settled(&cluster.harness(), &gone, RECOVERY_LIMIT).await {
         Ok(()) if gone.is_empty() => {
@@ -203,6 +222,9 @@ async fn recovered(scene: Scene<'_>, faults: &[FaultSpec], applied: &[usize]) ->
     };
     for &fault in applied {
         recorder.emit(EventKind::FaultRecovered { fault, reached, state: state.clone() })?;
+        if reached {
+            moments.came(fault, Moment::Recovered);
+        }
     }
     Ok(())
 }

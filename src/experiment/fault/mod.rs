@@ -6,6 +6,7 @@
 mod broker;
 mod disk;
 mod network;
+mod timing;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,18 +23,28 @@ use super::{Place, Problem, Selector};
 pub use broker::{BrokerFault, RestartWait};
 pub use disk::DiskFault;
 pub use network::{Cut, HARNESS_PORT, Listener, NetworkFault, Path, Peers, Ports, Shape, Way};
+pub use timing::{After, Moment, Repeat};
+pub(super) use timing::{faults, write as write_timing};
 
 /// One fault of the schedule.
 #[derive(Debug, Clone)]
 pub struct FaultSpec {
-    /// From the end of warm-up.
+    /// From what it comes after; from the end of warm-up where it comes after nothing.
     pub at: Duration,
+    /// The fault that it waits for.
+    pub after: Option<After>,
+    /// Which time it is, of a fault that is repeated.
+    pub repeat: Option<Repeat>,
+    /// When it is planned to begin, from the end of warm-up; an estimate where it waits for another.
+    pub planned: Duration,
     /// How long it is held before it is healed; none where the kind ends by itself.
     pub held: Option<Held>,
     /// What is done.
     pub kind: FaultKind,
     /// Where it stands in the file.
     pub place: Place,
+    /// Which entry of `faults:` it is, from 0.
+    pub entry: usize,
 }
 
 /// How long a fault is held.
@@ -202,9 +213,8 @@ fn tell_held(f: &mut fmt::Formatter<'_>, held: Option<Held>) -> fmt::Result {
     }
 }
 
-/// Validates one fault.
-pub(super) fn resolve(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<FaultSpec> {
-    let at = check.read(&fault.value.at, duration);
+/// Validates one fault, but for when it begins.
+fn resolve(check: &mut Check, fault: &Spanned<raw::Fault>, entry: usize) -> Option<FaultSpec> {
     let held = match &fault.value.held {
         Some(text) => self::held(check, text).map(Some),
         None => Some(None),
@@ -213,7 +223,8 @@ pub(super) fn resolve(check: &mut Check, fault: &Spanned<raw::Fault>) -> Option<
     let kind = FaultKind::read(check, &fault.value, name)?;
     held_fits(check, fault, &kind, held?)?;
     let place = check.span(fault).place();
-    Some(FaultSpec { at: at?, held: held?, kind, place })
+    let (at, planned) = (Duration::ZERO, Duration::ZERO);
+    Some(FaultSpec { at, after: None, repeat: None, planned, held: held?, kind, place, entry })
 }
 
 fn held(check: &mut Check, text: &raw::Text) -> Option<Held> {

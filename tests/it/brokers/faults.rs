@@ -134,5 +134,14 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
 
 fn spec_of(kind: FaultKind) -> FaultSpec {
     let place = Place { file: String::new(), line: 1, column: 1 };
-    FaultSpec { at: Duration::ZERO, held: None, kind, place }
+    FaultSpec {
+        at: Duration::ZERO,
+        after: None,
+        repeat: None,
+        planned: Duration::ZERO,
+        held: None,
+        kind,
+        place,
+        entry: 0,
+    }
 }
