@@ -31,7 +31,9 @@ fn clean_leaves_alone(sessions: &[String]) {
 fn two_runs_on_one_engine_do_not_collide() {
     let engine = Engine::exclusive();
     let promise = "must_hold: { resilient: { lost: 0 } }\nmin_exposure: { resilient: 100 }";
-    let mut one = Program::run(&engine, &[experiment("one", &[CUT], promise)], &[]);
+    // A second fault, when the first is over: another schedule needs no cluster of its own.
+    let by_chance = "{ after: recovered, for: 1s, partition: { isolate: random, from: brokers } }";
+    let mut one = Program::run(&engine, &[experiment("one", &[CUT, by_chance], promise)], &["--seed", "17"]);
     let mut two = Program::run(&engine, &[experiment("two", &[KILL], promise)], &[]);
     let starting = |program: &Program| {
         let session = program.sessions().first()?;
@@ -50,7 +52,13 @@ fn two_runs_on_one_engine_do_not_collide() {
         assert_eq!(program.end(), Some(0), "{}", program.stdout());
         let report = program.report(experiment);
         assert_eq!(report["verdict"], "pass");
-        assert_eq!(report["faults"][0]["proof"]["injected"]["holds"], true);
+        for fault in report["faults"].as_array().unwrap() {
+            assert_eq!(fault["proof"]["injected"]["holds"], true, "{fault}");
+        }
         program.assert_nothing_left(&engine);
     }
+    let faults = &one.report("one")["faults"];
+    assert_eq!(faults[1]["target"]["basis"], "random, seed 17: broker 2");
+    let at = |moment: &serde_json::Value| moment.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(at(&faults[1]["inject_called_at"]) >= at(&faults[0]["recovered_at"]), "{faults}");
 }
