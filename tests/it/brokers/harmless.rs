@@ -27,7 +27,7 @@ fn a_harmless_fault_proves_nothing() {
     let unproven = "is not proven to have bitten: ";
     let passed_over = "was never injected: it was to come after fault 1 is injected, and that did not happen";
     for (experiment, whys) in [
-        ("cut-of-nothing", &[[unproven, "not one of its packets met the cut on [9999]"]][..]),
+        ("cut-of-nothing", &[[unproven, "not one packet met the cut on [9999]"]][..]),
         (
             "kill-of-the-dead",
             &[[unproven, "broker 2 was not running when it should have been killed"], ["(2 of 2)", passed_over]],
