@@ -34,6 +34,9 @@ enum Command {
     /// A client process of a run.
     #[command(hide = true)]
     Client(cli::client::ClientArgs),
+    /// What a command of an experiment runs under.
+    #[command(hide = true)]
+    Guard(cli::guard::GuardArgs),
 }
 
 const EXIT_CODES: &str = "\
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
             Command::List(args) => cli::list::run(&args),
             Command::Faults(args) => cli::faults::run(&args),
             Command::Doctor(args) => cli::doctor::run(args).await,
+            Command::Guard(args) => cli::guard::run(args).await,
             Command::Client(_) => Exit::Internal,
         }
     });

@@ -272,6 +272,9 @@ pub enum EventKind {
         fault: usize,
         /// What heals it, one sentence.
         undo: String,
+        /// The same for machines, as the fault's own code reads it.
+        #[serde(default)]
+        data: serde_json::Value,
     },
     /// A fault that takes several steps has done one.
     FaultStep {

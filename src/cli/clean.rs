@@ -3,12 +3,14 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::fail;
 use super::run::tell_left;
+use super::{fail, printable};
 use crate::cluster::engine::Engine;
-use crate::cluster::session::{forget, locked, try_lock};
-use crate::cluster::sweep::{remains, sessions, sweep};
+use crate::cluster::session::{locked, try_lock};
+use crate::cluster::sweep::sessions;
 use crate::exit::Exit;
+use crate::runner::Left;
+use crate::runner::clean::{self, Cleaned, Settled};
 
 /// Arguments of `clean`.
 #[derive(Debug, Args)]
@@ -20,13 +22,13 @@ pub struct CleanArgs {
 
 /// Removes what dead runs left: containers, networks, volumes, loop devices. A live run is left alone.
 pub async fn run(args: CleanArgs) -> Exit {
-    match clean(args.run.as_deref()).await {
+    match clean_all(args.run.as_deref()).await {
         Ok(exit) => exit,
         Err(error) => fail(&error),
     }
 }
 
-async fn clean(only: Option<&str>) -> Result<Exit> {
+async fn clean_all(only: Option<&str>) -> Result<Exit> {
     let engine = Engine::connect().await?;
     let mut exit = Exit::Pass;
     let mut found = false;
@@ -43,12 +45,12 @@ async fn clean(only: Option<&str>) -> Result<Exit> {
             println!("{session}: is running, left alone");
             continue;
         };
-        let there = remains(&engine, &session).await?;
-        let left = sweep(&engine, &session).await?;
-        if left.is_empty() {
-            forget(&session);
+        let Cleaned { there, left, faults } = clean::clean(&engine, &session).await?;
+        found |= !there.is_empty() || !faults.is_empty();
+        let (done, open): (Vec<Settled>, Vec<Settled>) = faults.into_iter().partition(|fault| fault.done);
+        for fault in done {
+            println!("{session}: {}", printable(&fault.text));
         }
-        found |= !there.is_empty();
         if left.is_empty() && !there.is_empty() {
             println!(
                 "{session}: removed {} containers, {} networks, {} volumes",
@@ -57,7 +59,8 @@ async fn clean(only: Option<&str>) -> Result<Exit> {
                 there.volumes.len()
             );
         }
-        exit = exit.worse(tell_left(&left));
+        let faults = open.into_iter().map(|fault| fault.text).collect();
+        exit = exit.worse(tell_left(&Left { remains: left, faults }));
     }
     if !found {
         println!("nothing to remove{}", only.map(|id| format!(" of {id}")).unwrap_or_default());

@@ -7,6 +7,7 @@ pub mod client;
 pub mod doctor;
 pub mod explain;
 pub mod faults;
+pub mod guard;
 pub mod list;
 pub mod plan;
 pub mod reconcile;
@@ -61,11 +62,15 @@ fn refuse(problems: &Problems) -> Exit {
     Exit::BadInput
 }
 
+/// A text without anything in it that would steer a terminal: it may come from a file.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
 /// Writes a finished text to stdout, without anything in it that would steer a terminal: summaries come from files. A
 /// reader that has gone away (`| head`) is no error.
 fn write_out(text: &str) -> Exit {
-    let text: String = text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
-    match io::stdout().lock().write_all(text.as_bytes()) {
+    match io::stdout().lock().write_all(printable(text).as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Exit::Environment,
         _ => Exit::Pass,
     }

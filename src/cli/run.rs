@@ -8,15 +8,14 @@ use lossproof_ledger::event::{Event, EventKind, Phase};
 use lossproof_ledger::verdict::Verdict;
 use tokio::sync::mpsc;
 
-use super::{checked_experiments, fail, hint, refuse};
-use crate::cluster::sweep::Remains;
+use super::{checked_experiments, fail, hint, printable, refuse};
 use crate::exit::{Exit, Interrupted};
 use crate::experiment::{Experiment, Problems};
 use crate::report::Report;
 use crate::report::judge::judge;
 use crate::report::terminal::{Output, Summary, Terminal};
 use crate::runner::stop::Stop;
-use crate::runner::{Defect, Kept, Options, Runner};
+use crate::runner::{Defect, Kept, Left, Options, Runner};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -201,15 +200,22 @@ fn tell_kept(kept: &Kept) {
 }
 
 /// Exit code 5 where something could not be removed.
-pub(super) fn tell_left(left: &Remains) -> Exit {
+pub(super) fn tell_left(left: &Left) -> Exit {
+    let Left { remains, faults } = left;
     if left.is_empty() {
         return Exit::Pass;
     }
-    for (kind, names) in [("container", &left.containers), ("network", &left.networks), ("volume", &left.volumes)] {
+    let kinds = [("container", &remains.containers), ("network", &remains.networks), ("volume", &remains.volumes)];
+    for (kind, names) in kinds {
         for name in names {
             eprintln!("left behind: {kind} {name}");
         }
     }
-    hint("something else may hold these; look with `docker inspect`, then run `lossproof clean` again");
+    for fault in faults {
+        eprintln!("left behind: {}", printable(fault));
+    }
+    if !remains.is_empty() {
+        hint("something else may hold these; look with `docker inspect`, then run `lossproof clean` again");
+    }
     Exit::LeftBehind
 }

@@ -78,13 +78,33 @@ pub fn project_of(session: &str) -> String {
     format!("lossproof-{session}")
 }
 
-/// Removes what a session, dead or ending, left in the lock folder.
+/// Where a session keeps how its faults are taken back, a file for each that is applied. It may not exist.
+///
+/// # Errors
+/// When the lock folder can't be made.
+pub fn undo_folder(session: &str) -> Result<PathBuf> {
+    Ok(locks_folder()?.join(format!("{session}.d")).join("undo"))
+}
+
+/// Removes what a session, dead or ending, left in the lock folder. While a fault of it still has to be taken back,
+/// everything stays there, for `clean` to find.
 pub fn forget(session: &str) {
     if let Ok(folder) = locks_folder() {
-        // Best effort: a file that stays is small, holds no lock, and is overwritten by nobody.
-        std::fs::remove_dir_all(folder.join(format!("{session}.d"))).ok();
-        std::fs::remove_file(folder.join(format!("{session}.lock"))).ok();
+        forget_in(&folder, session);
     }
+}
+
+fn forget_in(folder: &Path, session: &str) {
+    let own = folder.join(format!("{session}.d"));
+    // Refused for one that is not empty; what can't be looked into is not taken for empty either.
+    match std::fs::remove_dir(own.join("undo")) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(_) => return,
+    }
+    // Best effort: a file that stays is small, holds no lock, and is overwritten by nobody.
+    std::fs::remove_dir_all(own).ok();
+    std::fs::remove_file(folder.join(format!("{session}.lock"))).ok();
 }
 
 /// Locks a session id. None when a live process holds it.
@@ -198,7 +218,7 @@ pub fn locked() -> Result<Vec<String>> {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::{free_subnets, lock_file};
+    use super::{forget_in, free_subnets, lock_file};
 
     #[test]
     fn a_subnet_is_free_only_if_no_network_so_much_as_overlaps() {
@@ -208,6 +228,20 @@ mod tests {
         assert_eq!(first("172.30.0.0/20"), Some("172.30.16.0/24".parse().unwrap()));
         assert_eq!(first("172.30.0.0/16"), None);
         assert_eq!(first("172.16.0.0/12"), None);
+    }
+
+    #[test]
+    fn a_session_is_not_forgotten_while_a_fault_must_be_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let undo = folder.path().join("a.d/undo");
+        std::fs::create_dir_all(&undo).unwrap();
+        std::fs::write(undo.join("0.json"), "").unwrap();
+        std::fs::write(folder.path().join("a.lock"), "").unwrap();
+        forget_in(folder.path(), "a");
+        assert!(undo.join("0.json").exists() && folder.path().join("a.lock").exists());
+        std::fs::remove_file(undo.join("0.json")).unwrap();
+        forget_in(folder.path(), "a");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
     }
 
     #[test]

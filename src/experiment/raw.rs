@@ -147,6 +147,8 @@ pub struct Fault {
     pub disk_wipe: Option<Spanned<Target>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_loss: Option<Spanned<Target>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Spanned<Exec>>,
 }
 
 impl Fault {
@@ -170,11 +172,12 @@ impl Fault {
             disk_fill: None,
             disk_wipe: None,
             power_loss: None,
+            exec: None,
         }
     }
 
     /// Every kind's key, with its place where it is given.
-    pub fn kinds(&self) -> [(&'static str, Option<Location>); 12] {
+    pub fn kinds(&self) -> [(&'static str, Option<Location>); 13] {
         [
             ("kill", place(&self.kill)),
             ("restart", place(&self.restart)),
@@ -188,6 +191,7 @@ impl Fault {
             ("disk_fill", place(&self.disk_fill)),
             ("disk_wipe", place(&self.disk_wipe)),
             ("power_loss", place(&self.power_loss)),
+            ("exec", place(&self.exec)),
         ]
     }
 }
@@ -302,6 +306,19 @@ pub struct Bandwidth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<Texts>,
     pub rate: Text,
+}
+
+/// `exec:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exec {
+    pub start: Text,
+    pub proof: Text,
+    pub undo: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Spanned<Selector>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Text>,
 }
 
 /// A selector: a word, a list of ids, or a map with one key.

@@ -6,6 +6,8 @@
 
 mod broker;
 mod disk;
+pub mod exec;
+pub mod journal;
 pub mod net;
 pub mod network;
 pub mod pages;
@@ -17,6 +19,7 @@ use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde_json::{Map, Value};
 
+use self::exec::Commands;
 use self::net::Network;
 use self::network::Ground;
 use crate::cluster::Cluster;
@@ -37,6 +40,8 @@ pub struct World<'a> {
     pub cluster: &'a Cluster,
     /// The network effects of this run.
     pub network: &'a Network,
+    /// The experiment's own commands.
+    pub commands: &'a Commands,
     /// Brokers that never come back.
     pub gone: &'a [i32],
 }
@@ -73,12 +78,14 @@ pub async fn target(cluster: &Cluster, kind: &FaultKind, topics: &[String], draw
 }
 
 /// How fault number `fault` on these brokers will be taken back.
-pub fn undo(fault: usize, kind: &FaultKind, target: &Target, cluster: &Cluster) -> Undo {
+pub fn undo(fault: usize, kind: &FaultKind, target: &Target, world: World<'_>) -> Undo {
+    let World { cluster, commands, .. } = world;
     match kind {
         FaultKind::Broker(kind) => broker::undo(kind, &target.brokers),
         // Rules may stand at both ends of a connection.
         FaultKind::Network(_) => Undo::Reconnect { fault, brokers: cluster.ids() },
         FaultKind::Disk(kind) => disk::undo(kind, &target.brokers),
+        FaultKind::Exec(kind) => Undo::Exec { fault, way: commands.way(fault, kind, target, cluster) },
     }
 }
 
@@ -103,6 +110,10 @@ pub async fn inject(
         FaultKind::Broker(kind) => broker::inject(world, kind, spec.held, &target.brokers, note).await,
         FaultKind::Network(kind) => network::inject(&Ground::of(world)?, fault, kind, target, note).await,
         FaultKind::Disk(kind) => disk::inject(world.cluster, kind, &target.brokers).await,
+        FaultKind::Exec(kind) => {
+            let way = world.commands.way(fault, kind, target, world.cluster);
+            world.commands.inject(fault, &kind.start, &way).await
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde::{Deserialize, Serialize};
 
+use super::exec::Way;
 use super::network::Ground;
 use super::{World, broker, brokers_of, disk, network};
 
@@ -27,6 +28,13 @@ pub enum Undo {
     Thaw(Vec<i32>),
     /// Mount the disks of these brokers anew, and start those that do not run.
     RestorePower(Vec<i32>),
+    /// Run the experiment's own command.
+    Exec {
+        /// The fault's number.
+        fault: usize,
+        /// The command, and what it runs with.
+        way: Way,
+    },
 }
 
 impl Undo {
@@ -41,6 +49,7 @@ impl Undo {
             }
             Self::Thaw(brokers) => format!("thaw {}", brokers_of(brokers)),
             Self::RestorePower(brokers) => format!("mount the disk of {} anew and start it", brokers_of(brokers)),
+            Self::Exec { way, .. } => format!("run `{}`", way.undo.trim()),
         }
     }
 
@@ -56,6 +65,21 @@ impl Undo {
             Self::FreeDisks(brokers) => disk::fill::heal(cluster, brokers).await,
             Self::Thaw(brokers) => broker::pause::heal(cluster, brokers).await,
             Self::RestorePower(brokers) => disk::power_loss::heal(cluster, brokers).await,
+            Self::Exec { fault, way } => world.commands.heal(*fault, way).await,
+        }
+    }
+
+    /// The command that must be run even when the cluster is gone. Of the other faults nothing outlives its
+    /// containers.
+    #[must_use]
+    pub const fn outside(&self) -> Option<&Way> {
+        match self {
+            Self::Exec { way, .. } => Some(way),
+            Self::StartBrokers(_)
+            | Self::Reconnect { .. }
+            | Self::FreeDisks(_)
+            | Self::Thaw(_)
+            | Self::RestorePower(_) => None,
         }
     }
 }

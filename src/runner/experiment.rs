@@ -113,6 +113,7 @@ impl Stage<'_> {
             faults: &self.experiment.faults,
             seed: self.experiment.seed.unwrap_or(self.run),
             topics: &topics,
+            run_dir: self.run_dir,
             zero,
             active: self.active,
             recorder: self.recorder,

@@ -2,6 +2,7 @@
 //! leaves run directories; judges nothing and prints nothing.
 
 mod audit;
+pub mod clean;
 mod clients;
 pub mod doctor;
 mod experiment;
@@ -34,6 +35,7 @@ use crate::cluster::engine::Engine;
 use crate::cluster::session::Session;
 use crate::cluster::sweep::Remains;
 use crate::experiment::Experiment;
+use crate::fault::exec::Commands;
 use experiment::Stage;
 use recorder::Recorder;
 use run_dir::RunDir;
@@ -80,7 +82,24 @@ pub struct Runner {
     stop: Stop,
     watchers: mpsc::UnboundedSender<Event>,
     cluster: Option<Cluster>,
-    left: Remains,
+    left: Left,
+}
+
+/// What could not be removed or taken back.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// In the engine.
+    pub remains: Remains,
+    /// Faults that outlive the cluster, a sentence each.
+    pub faults: Vec<String>,
+}
+
+impl Left {
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.remains.is_empty() && self.faults.is_empty()
+    }
 }
 
 impl Runner {
@@ -90,7 +109,7 @@ impl Runner {
     /// An `EnvironmentProblem` when no engine answers.
     pub async fn new(options: Options, stop: Stop, watchers: mpsc::UnboundedSender<Event>) -> Result<Self> {
         let engine = Engine::connect().await?;
-        Ok(Self { engine, options, stop, watchers, cluster: None, left: Remains::default() })
+        Ok(Self { engine, options, stop, watchers, cluster: None, left: Left::default() })
     }
 
     /// Runs one experiment and leaves its directory.
@@ -106,6 +125,11 @@ impl Runner {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })?;
         recorder.emit(EventKind::PhaseStarted { phase: Phase::Provision, expected_ms: None })?;
+        let exe = std::env::current_exe().context("where this program's own file is")?;
+        let profiles: Vec<&str> = experiment.profiles.iter().map(|profile| profile.name.as_str()).collect();
+        let names: Vec<String> = profiles.iter().map(|name| topics::topic_name(&experiment.name, name)).collect();
+        let active = Active::new(Commands::new(exe, &run_dir.path, &profiles, &names)?);
+        let warms_up = Notify::new();
         let cluster = match self.cluster_for(experiment, &recorder).await {
             Ok(cluster) => cluster,
             Err(error) => {
@@ -116,7 +140,6 @@ impl Runner {
         };
         run_dir.write_environment(&self.engine, &cluster).await?;
 
-        let (active, warms_up) = (Active::default(), Notify::new());
         let stage = Stage {
             cluster: &cluster,
             experiment,
@@ -231,6 +254,7 @@ impl Runner {
     }
 
     async fn remove(&mut self, cluster: Cluster) -> Result<()> {
+        self.note_faults(cluster.session())?;
         let left = cluster.tear_down().await.context("tear-down")?;
         self.note_left(left);
         Ok(())
@@ -246,9 +270,16 @@ impl Runner {
     }
 
     fn note_left(&mut self, left: Remains) {
-        self.left.containers.extend(left.containers);
-        self.left.networks.extend(left.networks);
-        self.left.volumes.extend(left.volumes);
+        self.left.remains.containers.extend(left.containers);
+        self.left.remains.networks.extend(left.networks);
+        self.left.remains.volumes.extend(left.volumes);
+    }
+
+    /// Notes the faults that go on when their cluster goes.
+    fn note_faults(&mut self, session: &str) -> Result<()> {
+        let left = clean::forget_inside(session)?;
+        self.left.faults.extend(left.into_iter().map(|fault| fault.text));
+        Ok(())
     }
 
     /// Removes the last cluster, or leaves it up where that was asked for. Gives what was left up, and
@@ -256,10 +287,11 @@ impl Runner {
     ///
     /// # Errors
     /// When the engine does not answer.
-    pub async fn end(mut self) -> Result<(Option<Kept>, Remains)> {
+    pub async fn end(mut self) -> Result<(Option<Kept>, Left)> {
         let mut kept = None;
         if let Some(cluster) = self.cluster.take() {
             if self.options.keep {
+                self.note_faults(cluster.session())?;
                 let bootstrap = cluster.client_bootstrap();
                 let containers = cluster.brokers.iter().map(|broker| broker.container[..12].to_owned()).collect();
                 kept = Some(Kept { bootstrap, containers, session: cluster.keep() });

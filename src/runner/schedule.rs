@@ -1,5 +1,6 @@
 //! The faults of an experiment by their times: resolve, record the way back, inject, hold, heal.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use super::replicas;
 use super::turns::{self, Actor, Moments};
 use crate::cluster::{Cluster, readiness};
 use crate::experiment::{FaultSpec, Held, Moment};
+use crate::fault::exec::Commands;
+use crate::fault::journal::{self, Entry, Written};
 use crate::fault::net::Network;
 use crate::fault::{self, Draw, Undo, World};
 
@@ -20,10 +23,11 @@ use crate::fault::{self, Draw, Undo, World};
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
 
 /// Faults that are applied now, or may be, and how to take them back.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Active {
     applied: Mutex<Vec<Applied>>,
     network: Network,
+    commands: Commands,
 }
 
 #[derive(Debug, Clone)]
@@ -32,12 +36,18 @@ struct Applied {
     /// Brokers that no other fault may take hold of meanwhile.
     brokers: Vec<i32>,
     undo: Undo,
+    written: Written,
 }
 
 impl Active {
+    /// Nothing yet.
+    pub fn new(commands: Commands) -> Self {
+        Self { applied: Mutex::default(), network: Network::default(), commands }
+    }
+
     /// What faults work on.
     pub const fn world<'a>(&'a self, cluster: &'a Cluster) -> World<'a> {
-        World { cluster, network: &self.network, gone: &[] }
+        World { cluster, network: &self.network, commands: &self.commands, gone: &[] }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Applied>> {
@@ -46,7 +56,7 @@ impl Active {
 
     /// Notes a fault before it is applied, with the brokers that it takes hold of; or gives the fault that has one
     /// of them already, and which.
-    fn begin(&self, index: usize, brokers: Vec<i32>, undo: &Undo) -> Result<(), (usize, i32)> {
+    fn begin(&self, index: usize, brokers: Vec<i32>, undo: &Undo, written: &Written) -> Result<(), (usize, i32)> {
         let mut applied = self.lock();
         let taken = applied.iter().find_map(|other| {
             let broker = other.brokers.iter().find(|broker| brokers.contains(broker))?;
@@ -55,7 +65,7 @@ impl Active {
         match taken {
             Some(taken) => Err(taken),
             None => {
-                applied.push(Applied { index, brokers, undo: undo.clone() });
+                applied.push(Applied { index, brokers, undo: undo.clone(), written: written.clone() });
                 Ok(())
             }
         }
@@ -79,8 +89,8 @@ impl Active {
     pub async fn heal_all(&self, cluster: &Cluster, recorder: &Recorder) -> Result<()> {
         loop {
             let next = self.lock().last().cloned();
-            let Some(Applied { index, undo, .. }) = next else { return Ok(()) };
-            heal(self.world(cluster), recorder, index, &undo).await?;
+            let Some(Applied { index, undo, written, .. }) = next else { return Ok(()) };
+            heal(self.world(cluster), recorder, index, &undo, &written).await?;
             self.end(index);
         }
     }
@@ -97,6 +107,8 @@ pub struct Scene<'a> {
     pub seed: u64,
     /// The profiles' topics.
     pub topics: &'a [String],
+    /// The directory of the run.
+    pub run_dir: &'a Path,
     /// The end of warm-up.
     pub zero: Instant,
     /// What is applied.
@@ -138,7 +150,7 @@ impl Actor for Scene<'_> {
 impl Scene<'_> {
     /// One fault from its time to its healing. False if it hit nobody.
     async fn fault(self, index: usize, due: Instant, moments: &Moments) -> Result<bool> {
-        let Self { cluster, faults, seed, topics, active, recorder, .. } = self;
+        let Self { cluster, faults, seed, topics, run_dir, active, recorder, .. } = self;
         let spec = &faults[index];
         sleep_until(due).await;
         let target = fault::target(cluster, &spec.kind, topics, Draw { seed, fault: index }).await?;
@@ -152,14 +164,23 @@ impl Scene<'_> {
         if target.brokers.is_empty() {
             return Ok(false);
         }
-        let undo = fault::undo(index, &spec.kind, &target, cluster);
+        let undo = fault::undo(index, &spec.kind, &target, active.world(cluster));
         let taken = if spec.kind.takes_the_broker() { target.brokers.clone() } else { Vec::new() };
-        if let Err((other, broker)) = active.begin(index, taken, &undo) {
+        let entry = Entry {
+            run_dir: run_dir.to_string_lossy().into_owned(),
+            fault: index,
+            kind: spec.kind.name().to_owned(),
+            undo: undo.clone(),
+        };
+        let written = journal::write(cluster.session(), &entry)?;
+        if let Err((other, broker)) = active.begin(index, taken, &undo, &written) {
+            written.remove()?;
             let why = format!("broker {broker} is in the hands of fault {} at this moment", other + 1);
             self.pass_over(index, why)?;
             return Ok(false);
         }
-        recorder.emit(EventKind::UndoRecorded { fault: index, undo: undo.describe() })?;
+        let data = serde_json::to_value(&undo)?;
+        recorder.emit(EventKind::UndoRecorded { fault: index, undo: undo.describe(), data })?;
 
         let called_at = Stamp::now();
         let injected = Instant::now();
@@ -186,7 +207,7 @@ impl Scene<'_> {
         sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
         replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
         sleep_until(heal_at).await;
-        let healed = heal(active.world(cluster), recorder, index, &undo).await?;
+        let healed = heal(active.world(cluster), recorder, index, &undo, &written).await?;
         active.end(index);
         if healed {
             moments.came(index, Moment::Healed);
@@ -195,14 +216,17 @@ impl Scene<'_> {
     }
 }
 
-/// Heals a fault, and tells whether that is proven.
-async fn heal(world: World<'_>, recorder: &Recorder, index: usize, undo: &Undo) -> Result<bool> {
+/// Heals a fault, and tells whether that is proven. Its way back stays on disk unless it is.
+async fn heal(world: World<'_>, recorder: &Recorder, index: usize, undo: &Undo, written: &Written) -> Result<bool> {
     let called_at = Stamp::now();
     let proof = undo.heal(world).await.with_context(|| format!("can't {}", undo.describe())).unwrap_or_else(|error| {
         Proof { holds: false, summary: format!("{error:#}"), evidence: serde_json::Map::new() }
     });
     let holds = proof.holds;
     recorder.emit(EventKind::FaultHealed { fault: index, called_at, proof })?;
+    if holds {
+        written.remove()?;
+    }
     Ok(holds)
 }
 

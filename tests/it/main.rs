@@ -9,6 +9,7 @@
 mod analyze;
 mod brokers;
 mod client_processes;
+mod exec;
 mod experiment_files;
 mod explain;
 mod help;

@@ -5,6 +5,7 @@
 
 mod broker;
 mod disk;
+mod exec;
 mod network;
 mod timing;
 
@@ -22,6 +23,7 @@ use super::{Place, Problem, Selector};
 
 pub use broker::{BrokerFault, RestartWait};
 pub use disk::DiskFault;
+pub use exec::ExecFault;
 pub use network::{Cut, HARNESS_PORT, Listener, NetworkFault, Path, Peers, Ports, Shape, Way};
 pub use timing::{After, Moment, Repeat};
 pub(super) use timing::{faults, write as write_timing};
@@ -88,6 +90,8 @@ pub enum FaultKind {
     Network(NetworkFault),
     /// To the disk of a broker.
     Disk(DiskFault),
+    /// By commands of the experiment's own.
+    Exec(ExecFault),
 }
 
 /// What `for` means for a kind of fault.
@@ -105,7 +109,10 @@ enum HeldRule {
 impl FaultKind {
     /// The keys of all kinds.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        [&BrokerFault::NAMES[..], &NetworkFault::NAMES, &DiskFault::NAMES].into_iter().flatten().copied()
+        [&BrokerFault::NAMES[..], &NetworkFault::NAMES, &DiskFault::NAMES, &ExecFault::NAMES]
+            .into_iter()
+            .flatten()
+            .copied()
     }
 
     /// Its key in the file.
@@ -115,6 +122,7 @@ impl FaultKind {
             Self::Broker(fault) => fault.name(),
             Self::Network(fault) => fault.name(),
             Self::Disk(fault) => fault.name(),
+            Self::Exec(fault) => fault.name(),
         }
     }
 
@@ -125,6 +133,7 @@ impl FaultKind {
             Self::Broker(fault) => fault.target(),
             Self::Network(fault) => fault.target(),
             Self::Disk(fault) => fault.target(),
+            Self::Exec(fault) => fault.target(),
         }
     }
 
@@ -133,12 +142,12 @@ impl FaultKind {
     pub const fn network(&self) -> Option<&NetworkFault> {
         match self {
             Self::Network(fault) => Some(fault),
-            Self::Broker(_) | Self::Disk(_) => None,
+            Self::Broker(_) | Self::Disk(_) | Self::Exec(_) => None,
         }
     }
 
     /// Whether it takes hold of the broker's process or disk, as only one fault at a time can. Network faults
-    /// combine with all others.
+    /// combine with all others; what commands do is not known.
     #[must_use]
     pub const fn takes_the_broker(&self) -> bool {
         matches!(self, Self::Broker(_) | Self::Disk(_))
@@ -150,7 +159,7 @@ impl FaultKind {
         match self {
             Self::Broker(fault) => fault.ends_by_itself(),
             Self::Network(fault) => fault.ends_by_itself(),
-            Self::Disk(_) => false,
+            Self::Disk(_) | Self::Exec(_) => false,
         }
     }
 
@@ -161,6 +170,7 @@ impl FaultKind {
             Self::Broker(fault) => fault.end(),
             Self::Network(fault) => fault.end(),
             Self::Disk(fault) => fault.end(),
+            Self::Exec(fault) => fault.end(),
         }
     }
 
@@ -169,6 +179,7 @@ impl FaultKind {
             Self::Broker(fault) => fault.held_rule(),
             Self::Network(fault) => fault.held_rule(),
             Self::Disk(fault) => fault.held_rule(),
+            Self::Exec(fault) => fault.held_rule(),
         }
     }
 
@@ -178,8 +189,10 @@ impl FaultKind {
             BrokerFault::read(check, raw).map(Self::Broker)
         } else if NetworkFault::NAMES.contains(&name) {
             NetworkFault::read(check, raw).map(Self::Network)
-        } else {
+        } else if DiskFault::NAMES.contains(&name) {
             DiskFault::read(check, raw).map(Self::Disk)
+        } else {
+            ExecFault::read(check, raw).map(Self::Exec)
         }
     }
 
@@ -189,6 +202,7 @@ impl FaultKind {
             Self::Broker(fault) => fault.write(raw),
             Self::Network(fault) => fault.write(raw),
             Self::Disk(fault) => fault.write(raw),
+            Self::Exec(fault) => fault.write(raw),
         }
     }
 }
@@ -199,6 +213,7 @@ impl fmt::Display for FaultSpec {
             FaultKind::Broker(fault) => return fault.tell(f, self.held),
             FaultKind::Network(fault) => fault.fmt(f)?,
             FaultKind::Disk(fault) => fault.fmt(f)?,
+            FaultKind::Exec(fault) => fault.fmt(f)?,
         }
         tell_held(f, self.held)
     }

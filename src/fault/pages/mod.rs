@@ -24,6 +24,7 @@ const PAGES: &[(&str, &str)] = &[
     ("disk_fill", include_str!("disk_fill.md")),
     ("disk_wipe", include_str!("disk_wipe.md")),
     ("power_loss", include_str!("power_loss.md")),
+    ("exec", include_str!("exec.md")),
 ];
 
 /// What stands in the first line behind the name.

@@ -98,7 +98,7 @@ impl Narrator {
                 }
                 Line::new(Tone::Notable, text)
             }
-            EventKind::UndoRecorded { fault, undo } => {
+            EventKind::UndoRecorded { fault, undo, .. } => {
                 Line::new(Tone::Faint, format!("{} can be undone: {undo}", self.fault(*fault)))
             }
             EventKind::FaultStep { fault, text } => Line::new(Tone::Notable, format!("{}: {text}", self.fault(*fault))),

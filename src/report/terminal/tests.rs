@@ -106,7 +106,14 @@ fn plain_output_tells_the_run_line_by_line() {
                 same_for_all: true,
             },
         ),
-        (20_201, EventKind::UndoRecorded { fault: 0, undo: "delete the root qdisc of broker 2".to_owned() }),
+        (
+            20_201,
+            EventKind::UndoRecorded {
+                fault: 0,
+                undo: "delete the root qdisc of broker 2".to_owned(),
+                data: serde_json::json!({ "reconnect": { "fault": 0, "brokers": [2] } }),
+            },
+        ),
         (
             20_240,
             EventKind::FaultInjected {

@@ -7,6 +7,7 @@ use lossproof::cluster::engine::Engine as Docker;
 use lossproof::cluster::session::Session;
 use lossproof::cluster::{Cluster, readiness};
 use lossproof::experiment::{BrokerFault, ClusterSpec, DiskFault, FaultKind, FaultSpec, Place, Selector};
+use lossproof::fault::exec::Commands;
 use lossproof::fault::net::Network;
 use lossproof::fault::{self, Target, World};
 use lossproof_ledger::event::Proof;
@@ -19,11 +20,12 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(90);
 struct Stage {
     cluster: Cluster,
     network: Network,
+    commands: Commands,
 }
 
 impl Stage {
     fn world(&self) -> World<'_> {
-        World { cluster: &self.cluster, network: &self.network, gone: &[] }
+        World { cluster: &self.cluster, network: &self.network, commands: &self.commands, gone: &[] }
     }
 
     async fn settled(&self) {
@@ -36,7 +38,7 @@ impl Stage {
 
     /// Injects and heals on one broker, held for as long as it takes to look.
     async fn hit(&self, kind: &FaultKind, broker: i32) -> (Proof, Proof) {
-        let undo = fault::undo(0, kind, &target(broker), &self.cluster);
+        let undo = fault::undo(0, kind, &target(broker), self.world());
         let injected = self.inject(kind, broker).await;
         (injected, undo.heal(self.world()).await.unwrap())
     }
@@ -97,7 +99,9 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
     let docker = Docker::connect().await.unwrap();
     let cluster = Cluster::start(docker, &image, &spec, Session::begin().unwrap()).await.unwrap();
     let session = cluster.session().to_owned();
-    let stage = Stage { cluster, network: Network::default() };
+    let logs = tempfile::tempdir().unwrap();
+    let commands = Commands::new(env!("CARGO_BIN_EXE_lossproof").into(), logs.path(), &[], &[]).unwrap();
+    let stage = Stage { cluster, network: Network::default(), commands };
 
     for (broker, (kind, bites, _)) in [1, 2, 3].into_iter().cycle().zip(faults(1)) {
         // An idle broker hardly writes, and may not notice a full disk for a while: `catalogue` fills a busy one's.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lossproof_ledger::event::{EventKind, Phase};
@@ -11,6 +12,7 @@ use test_case::test_case;
 use super::engine::Engine;
 use super::experiments::{CUT, experiment};
 use super::foreign::Foreign;
+use super::processes;
 use super::program::{Program, lossproof};
 
 const NAME: &str = "doomed";
@@ -47,7 +49,10 @@ impl Moment {
             Self::ComposeUp => program
                 .until("the first holder", |program| engine.container(program.sessions().first()?, "net-1").map(drop)),
             Self::In(phase) => program.reach(NAME, phase),
-            Self::Held => program.see(NAME, "the cut", is_injected),
+            Self::Held => {
+                program.see(NAME, "the cut", |event| is_injected(event, 0));
+                program.see(NAME, "the command", |event| is_injected(event, 1));
+            }
             Self::Judge => program.see(NAME, "the end of the run", |event| matches!(event, EventKind::RunEnded)),
             Self::TearDown => program.until("the tear-down", |program| tears_down(program).then_some(())),
         }
@@ -64,7 +69,8 @@ impl Moment {
             Self::ComposeUp => made("net-1") && !ready,
             Self::In(phase) => program.phase(NAME) == Some(phase) && !ended,
             Self::Held => {
-                events.iter().any(is_injected) && !events.iter().any(|e| matches!(e, EventKind::FaultHealed { .. }))
+                (0..2).all(|index| events.iter().any(|event| is_injected(event, index)))
+                    && !events.iter().any(|e| matches!(e, EventKind::FaultHealed { .. }))
             }
             Self::Judge => ended && !tears_down(program),
             Self::TearDown => tears_down(program),
@@ -77,8 +83,8 @@ impl Moment {
     }
 }
 
-fn is_injected(event: &EventKind) -> bool {
-    matches!(event, EventKind::FaultInjected { proof, .. } if proof.holds)
+fn is_injected(event: &EventKind, index: usize) -> bool {
+    matches!(event, EventKind::FaultInjected { fault, proof, .. } if *fault == index && proof.holds)
 }
 
 fn tears_down(program: &Program) -> bool {
@@ -90,7 +96,18 @@ fn killed_at(moment: Moment) {
     let engine = Engine::exclusive();
     let foreign = Foreign::make(&engine);
     for attempt in 1..=TRIES {
-        let faults: &[&str] = if matches!(moment, Moment::Held | Moment::In(Phase::Recover)) { &[CUT] } else { &[] };
+        let marks = tempfile::tempdir().unwrap();
+        let mark = marks.path().join("mark").display().to_string();
+        // It outlives the cluster, its own process, and the cut, which may take its time to be proven.
+        let own = format!(
+            "{{ at: 0s, for: 20s, exec: {{ start: \"touch {mark}; sh -c 'sleep 600; true {mark}' &\", \
+             proof: test -e {mark}, undo: rm -f {mark} }} }}"
+        );
+        let faults: &[&str] = match moment {
+            Moment::Held => &[CUT, &own],
+            Moment::In(Phase::Recover) => &[CUT],
+            _ => &[],
+        };
         let text = experiment(NAME, faults, "").replace("warm_up: 2s", "warm_up: 1s");
         let mut program = Program::run(&engine, &[text], &[]);
         moment.await_in(&mut program, &engine);
@@ -104,12 +121,19 @@ fn killed_at(moment: Moment) {
         soon("the clients are dead", || program.clients().is_empty());
         if moment == Moment::Held {
             no_rule_stays(&engine, &program.session());
+            soon("its command is dead", || processes::with(&mark).is_empty());
+            assert!(!hit || Path::new(&mark).exists(), "nobody undid it yet");
         }
         let clean = lossproof(&["clean"]);
         assert_eq!(clean.code, Some(0), "{}{}", clean.stdout, clean.stderr);
         program.assert_nothing_left(&engine);
         foreign.assert_untouched();
+        assert!(!Path::new(&mark).exists(), "{}", clean.stdout);
         if hit {
+            if moment == Moment::Held {
+                assert!(clean.stdout.contains("(partition)") && clean.stdout.contains("goes with its containers"));
+                assert!(clean.stdout.contains("(exec)") && clean.stdout.contains("now it is"), "{}", clean.stdout);
+            }
             let told = format!("{}: removed", program.session());
             assert!(clean.stdout.contains(&told), "{}", clean.stdout);
             never_a_pass(moment, &program);
@@ -157,7 +181,7 @@ fn never_a_pass(moment: Moment, program: &Program) {
     assert!(judged.stdout.contains("stopped before its end"), "{}", judged.stdout);
 }
 
-fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !is_so() {
         assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");

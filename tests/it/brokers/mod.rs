@@ -15,6 +15,7 @@ mod harmless;
 mod keep;
 mod kill9;
 mod parallel;
-mod processes;
+pub mod processes;
 pub mod program;
+mod undo;
 mod visibility;
