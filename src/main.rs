@@ -78,7 +78,7 @@ fn main() -> ExitCode {
             Command::Analyze(args) => cli::analyze::run(&args),
             Command::Explain(args) => cli::explain::run(&args),
             Command::Reconcile(args) => cli::reconcile::run(args).await,
-            Command::Plan(args) => cli::plan::run(&args),
+            Command::Plan(args) => cli::plan::run(&args).await,
             Command::List(args) => cli::list::run(&args),
             Command::Faults(args) => cli::faults::run(&args),
             Command::Doctor(args) => cli::doctor::run(args).await,

@@ -1,8 +1,9 @@
 //! `lossproof doctor`: whether this machine can run experiments, and all faults.
 
-use super::{columns, write_out};
+use super::{columns, fail, write_out};
 use crate::exit::Exit;
 use crate::runner::doctor::{Finding, State, examine};
+use crate::runner::stop::Stop;
 
 /// Tell what this machine has of what runs and faults need, and how to get the rest
 ///
@@ -17,7 +18,11 @@ pub struct DoctorArgs {
 
 /// Runs the subcommand.
 pub async fn run(args: DoctorArgs) -> Exit {
-    let findings = examine(&args.kafka_image).await;
+    let stop = match Stop::on_signals() {
+        Ok(stop) => stop,
+        Err(error) => return fail(&error.into()),
+    };
+    let findings = examine(&args.kafka_image, &stop).await;
     let exit = write_out(&text(&findings));
     let possible = findings.iter().all(|finding| finding.state != State::Missing);
     if possible { exit } else { exit.worse(Exit::Environment) }

@@ -1,16 +1,23 @@
-//! `lossproof plan`: what a run would do, told without starting anything.
+//! `lossproof plan`: what a run would do, told without starting one.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{checked_experiments, columns, write_out};
-use crate::exit::Exit;
-use crate::experiment::{Expectation, Experiment, FaultSpec, Profile, Selector, Word, schedule};
+use anyhow::Result;
 
-/// Check experiments and show what they would do; starts nothing
+use super::{checked_experiments, columns, fail, write_out};
+use crate::cluster::engine::Engine;
+use crate::exit::{Exit, Interrupted};
+use crate::experiment::{Expectation, Experiment, FaultSpec, Profile, Selector, Word, schedule};
+use crate::fault::needs::Requirement;
+use crate::runner::capability::{Answer, Demand, Needy, demands, look};
+use crate::runner::stop::Stop;
+
+/// Check experiments and show what they would do; starts no run
 ///
 /// Every file is validated as `run` would, then each experiment's time line, profiles and promises are printed.
-/// A mistake is shown with its place and a hint, and the exit code is 3.
+/// A mistake is shown with its place and a hint, and the exit code is 3. What a fault needs and not every machine has
+/// is tried in a container, where an engine answers; most faults need nothing of the kind.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  lossproof plan leader-partition\n  lossproof plan experiments/ my-own.yaml\n  \
                         lossproof plan --resolved leader-kill > my-own.yaml")]
@@ -28,7 +35,7 @@ pub struct PlanArgs {
 const PARTS: [&str; 3] = ["topic", "producer", "consumer"];
 
 /// Runs the subcommand.
-pub fn run(args: &PlanArgs) -> Exit {
+pub async fn run(args: &PlanArgs) -> Exit {
     let experiments = match checked_experiments(&args.files) {
         Ok(experiments) => experiments,
         Err(exit) => return exit,
@@ -36,13 +43,48 @@ pub fn run(args: &PlanArgs) -> Exit {
     let (texts, between): (Vec<String>, _) = if args.resolved {
         (experiments.into_iter().map(|experiment| experiment.resolved).collect(), "---\n")
     } else {
-        (experiments.iter().map(plan).collect(), "\n")
+        let found = match found(&experiments).await {
+            Ok(found) => found,
+            Err(error) => return fail(&error),
+        };
+        (experiments.iter().map(|experiment| plan(experiment, &found)).collect(), "\n")
     };
     write_out(&texts.join(between))
 }
 
+/// What this machine has of what is special in all experiments.
+type Found = Vec<(Requirement, String)>;
+
+/// Looks for what the faults need, where an engine answers. Most need nothing special, and nothing is started then.
+async fn found(experiments: &[Experiment]) -> Result<Found> {
+    let demands = demands(experiments);
+    if demands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stop = Stop::on_signals()?;
+    let looked = async { look(&Engine::connect().await?, &stop, &demands).await };
+    let told: Vec<String> = match looked.await {
+        Ok(answers) => answers.into_iter().zip(&demands).map(|(answer, demand)| word(answer, demand)).collect(),
+        Err(error) if error.is::<Interrupted>() => return Err(error),
+        // The first line: what helps is for those who want to run it.
+        Err(error) => {
+            let why = format!("{error:#}").lines().next().unwrap_or_default().to_owned();
+            demands.iter().map(|_| format!("unknown here: {why}")).collect()
+        }
+    };
+    Ok(demands.into_iter().map(|demand| demand.requirement).zip(told).collect())
+}
+
+fn word(answer: Answer, demand: &Demand) -> String {
+    match answer {
+        Answer::There => "there".to_owned(),
+        Answer::Missing(said) if said.is_empty() => format!("MISSING here: {}", demand.requirement.how()),
+        Answer::Missing(said) => format!("MISSING here ({said}): {}", demand.requirement.how()),
+    }
+}
+
 /// The whole plan of one experiment.
-fn plan(experiment: &Experiment) -> String {
+fn plan(experiment: &Experiment, found: &Found) -> String {
     let mut text = format!("{}  ({})\n", experiment.name, experiment.file.display());
     if !experiment.summary.is_empty() {
         text.push_str(&columns(vec![vec![experiment.summary.clone()]]));
@@ -51,6 +93,17 @@ fn plan(experiment: &Experiment) -> String {
     text.push_str(&columns(setting_rows(experiment)));
     text.push_str("\nTime line, from the first message (~: by the state of the cluster, so an estimate)\n");
     text.push_str(&columns(time_line(experiment)));
+    let demands = demands([experiment]);
+    if !demands.is_empty() {
+        text.push_str("\nWhat the faults need of the machine, and not every one has\n");
+        let rows = demands.into_iter().map(|Demand { requirement, faults }| {
+            let found = found.iter().find(|(looked_for, _)| *looked_for == requirement);
+            let found = found.map(|(_, told)| told.clone()).unwrap_or_default();
+            let faults = faults.into_iter().map(|Needy { place, kind }| format!("line {} ({kind})", place.line));
+            vec![requirement.to_string(), faults.collect::<Vec<_>>().join(", "), found]
+        });
+        text.push_str(&columns(rows.collect()));
+    }
     profiles(&mut text, &experiment.profiles);
     for (title, expectations) in [
         ("Must show, or the run proves nothing and ends inconclusive", &experiment.must_show),

@@ -69,7 +69,11 @@ pub async fn run(args: RunArgs) -> Exit {
     let mut terminal = Terminal::new(args.output);
     let (watchers, mut queue) = mpsc::unbounded_channel();
     let options = Options { runs: args.runs, image: args.kafka_image, keep: args.keep };
-    let runner = async { Runner::new(options, Stop::on_signals()?, watchers).await };
+    let runner = async {
+        let runner = Runner::new(options, Stop::on_signals()?, watchers).await?;
+        runner.check(&experiments).await?;
+        anyhow::Ok(runner)
+    };
     let mut runner = match runner.await {
         Ok(runner) => runner,
         Err(error) => return fail(&error),

@@ -8,6 +8,7 @@ mod broker;
 mod disk;
 pub mod exec;
 pub mod journal;
+pub mod needs;
 pub mod net;
 pub mod network;
 pub mod pages;

@@ -2,23 +2,21 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use testcontainers::bollard;
+use anyhow::Result;
 
-use bollard::models::HostConfig;
-
-use crate::cluster::disks::{self, Backing, SIDECAR_IMAGE, run_helper};
+use super::stop::Stop;
+use super::trial::{Trial, on_trial};
+use crate::cluster::disks::{Backing, SIDECAR_IMAGE};
 use crate::cluster::engine::Engine;
-use crate::cluster::session::{Session, forget, project_of, try_lock};
+use crate::cluster::session::try_lock;
 use crate::cluster::sweep;
-use crate::fault::net::{Capabilities, Need, probe};
+use crate::fault::needs::Requirement;
+use crate::fault::net::{Capabilities, Need};
 
 /// Three brokers of 640 MiB of heap each, what a JVM takes besides, and the clients.
 const MEMORY_BYTES: u64 = 4 << 30;
 /// Three disks of 1 GiB, were they all filled, and the journals.
 const DISK_BYTES: u64 = 4 << 30;
-/// Of the file system that is made on trial.
-const TRIAL_BYTES: u64 = 16 << 20;
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 /// How something is.
@@ -64,7 +62,7 @@ impl Finding {
 }
 
 /// Looks at everything. What can't be looked at because something before it is missing is left out.
-pub async fn examine(kafka_image: &str) -> Vec<Finding> {
+pub async fn examine(kafka_image: &str, stop: &Stop) -> Vec<Finding> {
     let mut findings = Vec::new();
     let engine = match Engine::connect().await {
         Ok(engine) => engine,
@@ -95,7 +93,7 @@ pub async fn examine(kafka_image: &str) -> Vec<Finding> {
     }
     findings.push(memory());
     if has_sidecar {
-        match by_trial(&engine).await {
+        match by_trial(&engine, stop).await {
             Ok(found) => findings.extend(found),
             Err(error) => findings.push(Finding::bad(
                 State::Missing,
@@ -147,38 +145,18 @@ fn available_memory(meminfo: &str) -> Option<u64> {
 }
 
 /// What only a container can tell; it is removed again.
-async fn by_trial(engine: &Engine) -> Result<Vec<Finding>> {
-    let session = Session::begin()?;
-    let tried = tried(engine, &session.id).await;
-    let left = sweep::sweep(engine, &session.id).await?;
-    if left.is_empty() {
-        forget(&session.id);
-    }
-    let mut findings = tried?;
+async fn by_trial(engine: &Engine, stop: &Stop) -> Result<Vec<Finding>> {
+    let look = async |trial: &Trial<'_>| {
+        let mut findings = vec![disk_space(engine, &trial.container).await?, loop_devices(trial.disks().await?)];
+        findings.extend(kernel(&trial.packets().await?));
+        Ok(findings)
+    };
+    let (mut findings, left) = on_trial(engine, stop, look).await?;
     if !left.is_empty() {
         let seen = format!("{} things of this trial stay", left.len());
-        let remedy = format!("`lossproof clean --run {}`", session.id);
+        let remedy = "`lossproof clean`";
         findings.push(Finding::bad(State::Lacking, "clean-up", seen, "runs that leave nothing behind", remedy));
     }
-    Ok(findings)
-}
-
-async fn tried(engine: &Engine, session: &str) -> Result<Vec<Finding>> {
-    let name = format!("{}-doctor", project_of(session));
-    let host = HostConfig {
-        init: Some(true),
-        network_mode: Some("none".to_owned()),
-        cap_drop: Some(vec!["ALL".to_owned()]),
-        cap_add: Some(vec!["NET_ADMIN".to_owned()]),
-        ..HostConfig::default()
-    };
-    run_helper(engine, session, &name, host).await?;
-    let mut findings = vec![disk_space(engine, &name).await?];
-    let backing = disks::create(engine, session, &[1], TRIAL_BYTES).await?;
-    findings.push(loop_devices(backing));
-    let run = async |line: String| engine.exec(&name, None, &["bash", "-c", &line]).await?.success();
-    let network = probe(run).await.context("what the kernel does to packets")?;
-    findings.extend(kernel(&network));
     Ok(findings)
 }
 
@@ -203,7 +181,7 @@ fn loop_devices(backing: Backing) -> Finding {
             what,
             "none to be had: disks are in memory (tmpfs)",
             gives,
-            "load the module `loop`, and allow containers /dev/loop-control and CAP_SYS_ADMIN",
+            Requirement::LoopDevices.how(),
         ),
     }
 }

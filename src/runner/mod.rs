@@ -2,6 +2,7 @@
 //! leaves run directories; judges nothing and prints nothing.
 
 mod audit;
+pub mod capability;
 pub mod clean;
 mod clients;
 pub mod doctor;
@@ -17,6 +18,7 @@ pub mod stop;
 mod tail;
 mod topics;
 mod transactions;
+mod trial;
 mod turns;
 
 use std::panic::AssertUnwindSafe;
@@ -110,6 +112,15 @@ impl Runner {
     pub async fn new(options: Options, stop: Stop, watchers: mpsc::UnboundedSender<Event>) -> Result<Self> {
         let engine = Engine::connect().await?;
         Ok(Self { engine, options, stop, watchers, cluster: None, left: Left::default() })
+    }
+
+    /// Refuses experiments whose faults need what this machine lacks; they are tried in a container, where any fault
+    /// needs more than every machine has.
+    ///
+    /// # Errors
+    /// An `EnvironmentProblem` that names the faults and what helps.
+    pub async fn check(&self, experiments: &[Experiment]) -> Result<()> {
+        capability::check(&self.engine, &self.stop, experiments).await
     }
 
     /// Runs one experiment and leaves its directory.

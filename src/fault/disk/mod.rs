@@ -9,6 +9,7 @@ use anyhow::Result;
 use lossproof_ledger::event::Proof;
 
 use super::Undo;
+use super::needs::Requirement;
 use crate::cluster::Cluster;
 use crate::experiment::DiskFault;
 
@@ -17,6 +18,14 @@ pub(super) fn undo(fault: &DiskFault, brokers: &[i32]) -> Undo {
         DiskFault::Fill { .. } => Undo::FreeDisks(brokers.to_vec()),
         DiskFault::Wipe { .. } => Undo::StartBrokers(brokers.to_vec()),
         DiskFault::PowerLoss { .. } => Undo::RestorePower(brokers.to_vec()),
+    }
+}
+
+pub(super) fn needs(fault: &DiskFault) -> Vec<Requirement> {
+    match fault {
+        // On tmpfs too.
+        DiskFault::Fill { .. } | DiskFault::Wipe { .. } => Vec::new(),
+        DiskFault::PowerLoss { .. } => vec![Requirement::LoopDevices],
     }
 }
 

@@ -142,17 +142,23 @@ impl Capabilities {
     }
 }
 
-/// Which of an effect's needs a kernel lacks.
+/// What an effect of that kind needs, on what comes in or not.
 #[must_use]
-pub fn missing(effect: &Effect, capabilities: &Capabilities) -> Vec<Need> {
-    let of_action: &[Need] = match effect.action {
+pub fn needs(action: &Action, incoming: bool) -> Vec<Need> {
+    let of_action: &[Need] = match action {
         Action::Cut => &[Need::Blackhole],
         Action::Bandwidth { .. } => &[Need::Fifo],
         Action::Loss { .. } => &[Need::Fifo, Need::Blackhole],
         Action::Latency { .. } => &[Need::Netem],
     };
-    let ingress = needs_ingress(effect).then_some(Need::Ingress);
-    let all = [Need::Htb, Need::Classifier].into_iter().chain(of_action.iter().copied()).chain(ingress);
+    let ingress = incoming.then_some(Need::Ingress);
+    [Need::Htb, Need::Classifier].into_iter().chain(of_action.iter().copied()).chain(ingress).collect()
+}
+
+/// Which of an effect's needs a kernel lacks.
+#[must_use]
+pub fn missing(effect: &Effect, capabilities: &Capabilities) -> Vec<Need> {
+    let all = needs(&effect.action, needs_ingress(effect)).into_iter();
     all.filter(|&need| !capabilities.has(need)).collect()
 }
 

@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use crate::cluster::Cluster;
 use crate::cluster::shell::{CLEAR_NETWORK, NetShell};
 
-pub use capabilities::{Capabilities, Capability, Need, missing, probe};
+pub use capabilities::{Capabilities, Capability, Need, missing, needs, probe};
 pub use counters::{Counters, Standing};
 pub use effect::{Action, Direction, Effect, End, Scope};
 

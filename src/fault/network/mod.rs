@@ -13,7 +13,7 @@ use anyhow::Result;
 use ipnet::Ipv4Net;
 use lossproof_ledger::event::Proof;
 
-use super::net::{Direction, Namespaces, Network};
+use super::net::{self, Action, Direction, Namespaces, Need, Network};
 use super::selector::{Target, resolve};
 use super::{Draw, Notes, World};
 use crate::cluster::Cluster;
@@ -67,6 +67,17 @@ impl<N> Ground<'_, N> {
         let node = self.nodes.iter().find(|node| node.id == id).copied();
         node.ok_or_else(|| anyhow::anyhow!("there is no broker {id}"))
     }
+}
+
+/// What the kernel must be able to do for it.
+pub(super) fn needs(fault: &NetworkFault) -> Vec<Need> {
+    let action = match *fault {
+        NetworkFault::Partition(_) | NetworkFault::Flap { .. } => Action::Cut,
+        NetworkFault::Latency { delay, jitter, .. } => Action::Latency { delay, jitter },
+        NetworkFault::Loss { per_cent, .. } => Action::Loss { per_cent },
+        NetworkFault::Bandwidth { bits_per_second, .. } => Action::Bandwidth { bits_per_second },
+    };
+    net::needs(&action, acts_on_incoming(fault))
 }
 
 /// Whether it acts on what a broker receives.

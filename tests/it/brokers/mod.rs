@@ -5,6 +5,7 @@
 //! the same engine are left alone while they run; a cluster that somebody kept is removed, since some of
 //! these tests run a plain `lossproof clean`.
 
+mod capability;
 mod catalogue;
 mod ending;
 pub mod engine;
