@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 600
 
 LOSSPROOF = target/release/lossproof
 
-.PHONY: help setup tools build demo check test mutants bench fuzz nightly clean
+.PHONY: help setup tools build demo check test mutants bench fuzz nightly soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,11 @@ nightly: tools ## the whole catalogue of experiments, five times
 		echo "round $$round of 5"; \
 		$(LOSSPROOF) run experiments/ || code=$$?; \
 	done; exit $${code:-0}
+
+# SOAK_SEED=7 SOAK_ROUNDS=1 repeats one round.
+soak: tools ## end lossproof itself by a signal under random faults, fifty times: nothing may stay (half an hour)
+	@$(MAKE) --no-print-directory setup
+	cargo test --test it -- --ignored --exact brokers::soak::soak --nocapture
 
 clean: ## remove what lossproof left in Docker, and the Rust build
 	@if [ -x $(LOSSPROOF) ]; then $(LOSSPROOF) clean; fi

@@ -70,6 +70,8 @@ impl Engine {
                 left.push(format!("loop device {device}"));
             }
         }
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        left.extend(mounts.lines().filter(|mount| mount.contains(session)).map(|mount| format!("mount {mount}")));
         left.extend(processes::with(session).into_iter().map(|(pid, words)| format!("process {pid}: {words}")));
         left.extend(entries(SESSIONS).into_iter().filter(|name| name.contains(session)).map(|n| format!("file {n}")));
         left

@@ -18,5 +18,6 @@ mod kill9;
 mod parallel;
 pub mod processes;
 pub mod program;
+mod soak;
 mod undo;
 mod visibility;

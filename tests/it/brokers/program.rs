@@ -42,6 +42,7 @@ pub struct Program {
     child: Child,
     folder: tempfile::TempDir,
     sessions: BTreeSet<String>,
+    dead: bool,
 }
 
 impl Program {
@@ -75,7 +76,7 @@ impl Program {
             .stderr(file("stderr"))
             .spawn()
             .unwrap();
-        Self { child, folder, sessions: BTreeSet::new() }
+        Self { child, folder, sessions: BTreeSet::new(), dead: false }
     }
 
     pub fn pid(&self) -> u32 {
@@ -103,6 +104,11 @@ impl Program {
             assert!(Instant::now() < deadline, "not seen within {LONG:?}: {what}");
             std::thread::sleep(LOOK_EVERY);
         }
+    }
+
+    /// Whether it has ended, as of the last look.
+    pub fn is_dead(&self) -> bool {
+        self.dead
     }
 
     /// Waits until an experiment is in a phase, or beyond.
@@ -137,7 +143,9 @@ impl Program {
     /// Its end, if that has come. Every look takes note of its sessions.
     fn has_ended(&mut self) -> Option<ExitStatus> {
         self.note_sessions();
-        self.child.try_wait().unwrap()
+        let ended = self.child.try_wait().unwrap();
+        self.dead = ended.is_some();
+        ended
     }
 
     /// Each session's lock carries the process id of its owner.
@@ -161,7 +169,10 @@ impl Program {
     pub fn kill9(&mut self) -> bool {
         self.note_sessions();
         self.child.kill().unwrap();
-        self.child.wait().unwrap().signal() == Some(9)
+        let killed = self.child.wait().unwrap().signal() == Some(9);
+        // What it made in its last moment.
+        self.note_sessions();
+        killed
     }
 
     /// Ids of its sessions, as far as they were seen.
@@ -231,6 +242,8 @@ impl Drop for Program {
         if !std::thread::panicking() {
             return;
         }
+        self.folder.disable_cleanup(true);
+        eprintln!("--- its files are in {}", self.folder.path().display());
         eprintln!("--- stdout of lossproof\n{}--- stderr\n{}---", self.stdout(), self.stderr());
         self.child.kill().ok();
         self.child.wait().ok();
