@@ -60,22 +60,55 @@ pub use keeper::Timekeeper;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// A stream with its pace: message n is meant to be sent at `start_ns + n * period_ns`.
+/// When the messages of one incarnation of a producer are meant to be sent: message n at
+/// `start_ns + n * period_ns`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PacedStream {
-    /// The stream.
-    pub id: StreamId,
-    /// Sequences offered.
-    pub offered: u64,
-    /// Intended time of sequence 0, CLOCK_BOOTTIME.
+pub struct Pace {
+    /// Its first sequence.
+    pub first: u64,
+    /// Intended time of sequence 0, had it been this incarnation's; CLOCK_BOOTTIME.
     pub start_ns: u64,
     /// Time between two sequences.
     pub period_ns: u64,
 }
 
-impl PacedStream {
+impl Pace {
     const fn intended_ns(&self, sequence: u64) -> u64 {
         self.start_ns.saturating_add(sequence.saturating_mul(self.period_ns))
+    }
+
+    /// The number of the sequence after the last that is meant to be sent by a moment, itself included;
+    /// none if its first is not.
+    fn due_by(&self, ns: u64) -> Option<u64> {
+        let since = ns.checked_sub(self.intended_ns(self.first))?;
+        let last = since.checked_div(self.period_ns).map_or(u64::MAX, |more| self.first.saturating_add(more));
+        Some(last.saturating_add(1))
+    }
+}
+
+/// A stream with the paces of its incarnations. Of the time in between nothing was due: a producer that is
+/// started again goes on with what is due then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacedStream {
+    /// The stream.
+    pub id: StreamId,
+    /// Sequences offered.
+    pub offered: u64,
+    /// Of each incarnation, in their order, which is that of their first sequences; at least one.
+    pub paces: Vec<Pace>,
+}
+
+impl PacedStream {
+    fn intended_ns(&self, sequence: u64) -> u64 {
+        let own = match self.paces.as_slice() {
+            [only] => Some(only),
+            paces => {
+                let later = paces.partition_point(|pace| pace.first <= sequence);
+                // What stands before the first incarnation that is known goes by its pace.
+                paces.get(later.saturating_sub(1))
+            }
+        };
+        own.map_or(u64::MAX, |pace| pace.intended_ns(sequence))
     }
 
     /// How many of the sequences offered are meant to be sent by a moment, itself included: those
@@ -84,11 +117,14 @@ impl PacedStream {
         if ns == u64::MAX {
             return self.offered;
         }
-        let Some(since) = ns.checked_sub(self.start_ns) else {
-            return 0;
-        };
-        let last = since.checked_div(self.period_ns);
-        last.map_or(self.offered, |last| self.offered.min(last.saturating_add(1)))
+        let mut until = self.offered;
+        for pace in self.paces.iter().rev() {
+            if let Some(due) = pace.due_by(ns) {
+                return due.min(until);
+            }
+            until = until.min(pace.first);
+        }
+        self.paces.first().map_or(0, |pace| Pace { first: 0, ..*pace }.due_by(ns).unwrap_or(0).min(until))
     }
 }
 

@@ -5,7 +5,7 @@ use lossproof_ledger::cause::{Cause, DestroyedBy, Explained, ExposedBy};
 use lossproof_ledger::reconcile::Finding;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
-use super::terminal::words::{count, millis, thousands};
+use super::terminal::words::{count, millis, process, thousands};
 
 /// Why a range was lost, as one clause without times and offsets: ranges that were lost alike read alike.
 pub(super) fn clause(range: &Explained, cause: &Cause) -> String {
@@ -67,9 +67,12 @@ fn in_danger(exposed: &ExposedBy) -> String {
         ExposedBy::LeaderHit { broker, fault } => {
             format!("while fault {} hit its leader, broker {broker}", fault + 1)
         }
-        ExposedBy::HandedOut { member, .. } => format!("and handed to member {member}, which had not processed it"),
-        ExposedBy::OffsetsRead { member, .. } => {
-            format!("at an offset at which member {member} had read another message, lost since")
+        ExposedBy::HandedOut { member, incarnation, .. } => {
+            format!("and handed to member {}, which had not processed it", process(*member, *incarnation))
+        }
+        ExposedBy::OffsetsRead { member, incarnation, .. } => {
+            let process = process(*member, *incarnation);
+            format!("at an offset at which member {process} had read another message, lost since")
         }
     }
 }
@@ -91,11 +94,13 @@ fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option
         DestroyedBy::Truncation { broker, .. } => format!("truncated when broker {broker} followed it"),
         DestroyedBy::LogCutShort { broker, .. } => format!("gone from its log when broker {broker} came back"),
         DestroyedBy::Retention { .. } => "removed by retention before it was processed".to_owned(),
-        DestroyedBy::Commit { member, closing: true, .. } => {
-            format!("passed over by a commit of member {member} as it left its partition")
+        DestroyedBy::Commit { member, incarnation, closing, .. } => {
+            let leaving = if *closing { " as it left its partition" } else { "" };
+            format!("passed over by a commit of member {}{leaving}", process(*member, *incarnation))
         }
-        DestroyedBy::Commit { member, .. } => format!("passed over by a commit of member {member}"),
-        DestroyedBy::Skip { member, .. } => format!("jumped over by member {member}"),
+        DestroyedBy::Skip { member, incarnation, .. } => {
+            format!("jumped over by member {}", process(*member, *incarnation))
+        }
         DestroyedBy::Reset { .. } => {
             "passed over by `auto.offset.reset`, as the group had no committed offset".to_owned()
         }
@@ -193,13 +198,13 @@ fn exposed_sentence(exposed: &ExposedBy, whom: Them) -> String {
         ExposedBy::LeaderHit { broker, fault } => {
             format!("{their} partition's leader, broker {broker}, was hit by fault {} meanwhile.", fault + 1)
         }
-        ExposedBy::HandedOut { member, messages, .. } => {
-            let handed = count(*messages, "record", "records");
-            format!("Member {member} was handed {handed} of this and did not process any.")
+        ExposedBy::HandedOut { member, incarnation, messages } => {
+            let (process, handed) = (process(*member, *incarnation), count(*messages, "record", "records"));
+            format!("Member {process} was handed {handed} of this and did not process any.")
         }
-        ExposedBy::OffsetsRead { member, messages, .. } => {
-            let offsets = count(*messages, "offset", "offsets");
-            format!("At {offsets} of this member {member} had read other messages, which the log has lost since.")
+        ExposedBy::OffsetsRead { member, incarnation, messages } => {
+            let (process, offsets) = (process(*member, *incarnation), count(*messages, "offset", "offsets"));
+            format!("At {offsets} of this member {process} had read other messages, which the log has lost since.")
         }
     }
 }
@@ -233,17 +238,19 @@ fn destroyed_sentence(destroyed: &DestroyedBy, whom: Them) -> String {
         DestroyedBy::Retention { log_start } => {
             format!("Retention removed {them}: the log began at offset {} when it was audited.", offset_of(*log_start))
         }
-        DestroyedBy::Commit { member, offset, at_ns, closing, .. } => {
+        DestroyedBy::Commit { member, incarnation, offset, at_ns, closing } => {
             let leaving = if *closing { ", as it left its partition" } else { "" };
+            let process = process(*member, *incarnation);
             format!(
-                "Member {member} committed offset {}, beyond {them}, at {}{leaving}.",
+                "Member {process} committed offset {}, beyond {them}, at {}{leaving}.",
                 offset_of(*offset),
                 at(*at_ns)
             )
         }
-        DestroyedBy::Skip { member, to, at_ns, .. } => {
+        DestroyedBy::Skip { member, incarnation, to, at_ns } => {
+            let process = process(*member, *incarnation);
             format!(
-                "Member {member} was handed offset {} at {}, right after one before {them}.",
+                "Member {process} was handed offset {} at {}, right after one before {them}.",
                 offset_of(*to),
                 at(*at_ns)
             )

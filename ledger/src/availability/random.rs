@@ -42,13 +42,27 @@ fn step(unit: u64) -> impl Strategy<Value = u64> {
 }
 
 fn stream(id: StreamId, unit: u64) -> impl Strategy<Value = PacedStream> {
-    let period = prop_oneof![12 => (0_u64..10).prop_map(move |n| n * unit), 1 => any::<u64>()];
-    (0_u64..40, moment(unit), period).prop_map(move |(offered, start_ns, period_ns)| PacedStream {
-        id,
-        offered,
-        start_ns,
-        period_ns,
-    })
+    let period = || prop_oneof![12 => (0_u64..10).prop_map(move |n| n * unit), 1 => any::<u64>()];
+    // Restarts: sequences since the one before, time that it was away, and its period.
+    let restarts = proptest::collection::vec((0_u64..15, 0_u64..20, period()), 0..3);
+    (0_u64..40, 0_u64..3, moment(unit), period(), restarts).prop_map(
+        move |(offered, first, start_ns, period_ns, restarts)| {
+            let mut last = Pace { first, start_ns, period_ns };
+            let mut paces = vec![last];
+            for (sequences, away, period_ns) in restarts {
+                let first = last.first + sequences;
+                // Its first is meant to be sent after the last of the one before, at the latest as that ended.
+                let start = last.intended_ns(first.saturating_sub(1)).saturating_add(away * unit);
+                // Nothing is due before CLOCK_BOOTTIME began.
+                let Some(start_ns) = first.checked_mul(period_ns).and_then(|before| start.checked_sub(before)) else {
+                    continue;
+                };
+                last = Pace { first, start_ns, period_ns };
+                paces.push(last);
+            }
+            PacedStream { id, offered, paces }
+        },
+    )
 }
 
 fn window(unit: u64) -> impl Strategy<Value = Window> {

@@ -35,6 +35,13 @@ struct Track {
 type Wait = (u64, u64, bool);
 
 impl Track {
+    /// By the pace of the last incarnation that begins at or before it.
+    fn intended_ns(&self, sequence: u64) -> u64 {
+        let paces = &self.stream.paces;
+        let pace = paces.iter().rev().find(|pace| pace.first <= sequence).unwrap_or(&paces[0]);
+        pace.start_ns.saturating_add(sequence.saturating_mul(pace.period_ns))
+    }
+
     fn confirms(&self) -> bool {
         !self.unconfirmed && self.stream.offered > 0
     }
@@ -43,12 +50,12 @@ impl Track {
         let sequences = || 0..self.stream.offered as usize;
         let first_ack = |n: usize| self.acked_ns[n..].iter().copied().min().filter(|at| *at != NO_ACK);
         let reported = |n: usize| if self.reported_ns[n] == NO_REPORT { end_ns } else { self.reported_ns[n] };
-        let last_intended = self.stream.intended_ns(self.stream.offered - 1);
+        let last_intended = self.intended_ns(self.stream.offered - 1);
         let last_try = sequences().filter(|n| first_ack(*n).is_none()).map(reported).fold(last_intended, u64::max);
         sequences()
             .map(|n| {
                 let until = first_ack(n);
-                (self.stream.intended_ns(n as u64), until.unwrap_or(last_try), until.is_some())
+                (self.intended_ns(n as u64), until.unwrap_or(last_try), until.is_some())
             })
             .collect()
     }
@@ -72,13 +79,13 @@ impl Track {
             }
         }
         let (first, until, _) = longest?;
-        let waited = (first..self.stream.offered).filter(|n| self.stream.intended_ns(*n) <= until).count();
+        let waited = (first..self.stream.offered).filter(|n| self.intended_ns(*n) <= until).count();
         Some((span?, waited as u64))
     }
 
     fn exposed(&self, sequence: usize, window: &Window) -> bool {
         window.affects(self.stream.id.partition)
-            && self.stream.intended_ns(sequence as u64) <= window.end_ns()
+            && self.intended_ns(sequence as u64) <= window.end_ns()
             && self.reported_ns[sequence] >= window.called_ns
     }
 }
@@ -123,14 +130,14 @@ pub(super) fn times(
     let messages = || tracks.iter().flat_map(|track| (0..track.stream.offered as usize).map(move |n| (track, n)));
     let acked = || {
         let acked = messages().filter(|(track, n)| track.acked_ns[*n] != NO_ACK);
-        acked.map(|(track, n)| (track.stream.intended_ns(n as u64), track.acked_ns[n]))
+        acked.map(|(track, n)| (track.intended_ns(n as u64), track.acked_ns[n]))
     };
     let during = |w: &Window, (from, until): (u64, u64)| from <= w.end_ns() && until >= w.called_ns;
     let processed_ns = messages().filter(|(track, n)| track.processed_ns[*n] != u64::MAX);
     Times {
         ack_latency_ms: summary(acked()),
         ack_latency_quiet_ms: summary(acked().filter(|wait| !windows.iter().any(|w| during(w, *wait)))),
-        end_to_end_ms: summary(processed_ns.map(|(t, n)| (t.stream.intended_ns(n as u64), t.processed_ns[n]))),
+        end_to_end_ms: summary(processed_ns.map(|(t, n)| (t.intended_ns(n as u64), t.processed_ns[n]))),
         unavailable: tracks.iter().filter_map(|t| t.unavailable(end_ns, None)).map(|(s, _)| s).reduce(Span::longest),
         exposed: messages().filter(|(track, n)| windows.iter().any(|w| track.exposed(*n, w))).count() as u64,
         windows: windows
@@ -153,7 +160,7 @@ pub(super) fn times(
 fn track(stream: &PacedStream) -> Track {
     let all = |value: u64| vec![value; stream.offered as usize];
     Track {
-        stream: *stream,
+        stream: stream.clone(),
         acked_ns: all(NO_ACK),
         reported_ns: all(NO_REPORT),
         processed_ns: all(u64::MAX),

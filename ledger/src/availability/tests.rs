@@ -9,8 +9,8 @@ const START: u64 = 1_000 * MS;
 const RUN: u64 = 7;
 const ID: StreamId = StreamId { producer: 1, partition: 0 };
 
-const fn stream(offered: u64) -> PacedStream {
-    PacedStream { id: ID, offered, start_ns: START, period_ns: 10 * MS }
+fn stream(offered: u64) -> PacedStream {
+    PacedStream { id: ID, offered, paces: vec![Pace { first: 0, start_ns: START, period_ns: 10 * MS }] }
 }
 
 /// A report, `at_ms` after the stream's start.
@@ -439,4 +439,34 @@ fn a_header_that_claims_too_much_costs_nothing() {
     // Due until the window's end at 400 ms, and not acknowledged before its call.
     assert_eq!(times.windows[0].exposure, 41 - 20);
     assert_eq!(times.exposed, 21);
+}
+
+/// Two messages each before and after 500 ms in which the producer was away.
+fn restarted() -> PacedStream {
+    let away = Pace { first: 2, start_ns: START + 500 * MS, period_ns: 10 * MS };
+    PacedStream { paces: vec![stream(0).paces[0], away], ..stream(4) }
+}
+
+fn times_of_restarted(windows: Vec<Window>, records: &[Record]) -> Times {
+    let mut keeper = Timekeeper::new(RUN, &[restarted()], windows);
+    records.iter().for_each(|record| keeper.producer_record(ID.producer, record));
+    keeper.finish(START + 1_000 * MS)
+}
+
+#[test]
+fn messages_of_a_restarted_producer_are_due_from_its_restart_on() {
+    let records = [(0, 1), (1, 12), (2, 523), (3, 534)].map(|(n, at_ms)| report(n, Told::Acked, at_ms));
+    let times = times_of_restarted(vec![window(100, 200, 300)], &records);
+    assert_eq!(times.ack_latency_ms.unwrap().max, 4.0);
+    assert_eq!(times.unavailable, exactly(4), "nothing was due while it was away");
+    assert_eq!(times.windows[0].exposure, 0);
+}
+
+#[test]
+fn what_a_killed_producer_left_unreported_waits_for_the_next_incarnation() {
+    let records = [(0, 1), (2, 523), (3, 534)].map(|(n, at_ms)| report(n, Told::Acked, at_ms));
+    let times = times_of_restarted(vec![window(15, 500, 510)], &records);
+    assert_eq!(times.unavailable, exactly(523 - 10));
+    assert_eq!(times.windows[0].waited, 2, "the one left, and the first of the next incarnation");
+    assert_eq!(times.windows[0].exposure, 1);
 }

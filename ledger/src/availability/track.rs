@@ -48,7 +48,7 @@ pub(super) type Unavailability = (Span, Vec<Option<(Span, u64)>>);
 impl Track {
     pub(super) fn new(stream: &PacedStream, windows: &[Window]) -> Self {
         Self {
-            stream: *stream,
+            stream: stream.clone(),
             unconfirmed: false,
             acked: Sequences::default(),
             processed: Sequences::default(),

@@ -12,7 +12,7 @@ use super::ExplainError;
 use super::moments::Moment;
 use crate::report::causes::error_name;
 use crate::report::judge::Examined;
-use crate::report::terminal::words::{millis, thousands};
+use crate::report::terminal::words::{millis, process, thousands};
 
 /// What was observed of one message.
 #[derive(Debug, Default)]
@@ -21,8 +21,8 @@ pub(super) struct Life {
     told: Vec<Report>,
     /// Offset and leader epoch of each copy that the audit read.
     copies: BTreeSet<(i64, Option<i32>)>,
-    /// When, which member, and what it did at which offset.
-    consumed: Vec<(u64, u16, Step, i64)>,
+    /// When, which member in which incarnation, and what it did at which offset.
+    consumed: Vec<(u64, (u16, u16), Step, i64)>,
 }
 
 #[derive(Debug)]
@@ -53,6 +53,8 @@ impl Life {
         for source in run.journals.sources(profile) {
             if let Source::Producer { stream: pace, .. } = source
                 && (pace.producer, pace.partition) == (stream.producer, stream.partition)
+                // Of the incarnations, in their order, the last that begins at or before it.
+                && pace.first <= sequence
             {
                 life.due_ns = Some(pace.intended_ns(sequence));
             }
@@ -73,10 +75,11 @@ impl Life {
             {
                 life.told.extend(Report::of(record));
             }
-            (Source::Consumer { member, .. }, Record::Processed { offset, identity: Some(identity), at_ns, .. })
-                if is_it(identity) =>
-            {
-                life.consumed.push((*at_ns, member, Step::Processed, *offset));
+            (
+                Source::Consumer { member, incarnation },
+                Record::Processed { offset, identity: Some(identity), at_ns, .. },
+            ) if is_it(identity) => {
+                life.consumed.push((*at_ns, (member, incarnation), Step::Processed, *offset));
                 offsets.insert(*offset);
             }
             _ => {}
@@ -91,7 +94,7 @@ impl Life {
                 Record::Polled { partition, offset, at_ns }
                     if partition == stream.partition && offsets.contains(&offset) =>
                 {
-                    life.consumed.push((at_ns, member, Step::Polled, offset));
+                    life.consumed.push((at_ns, (member, incarnation), Step::Polled, offset));
                 }
                 // The first of each process that is beyond it.
                 Record::Committed { partition, offset, ok: true, at_ns }
@@ -99,7 +102,7 @@ impl Life {
                         && offsets.iter().any(|lies| *lies < offset)
                         && committed.insert((member, incarnation)) =>
                 {
-                    life.consumed.push((at_ns, member, Step::Committed, offset));
+                    life.consumed.push((at_ns, (member, incarnation), Step::Committed, offset));
                 }
                 _ => {}
             }
@@ -126,8 +129,8 @@ impl Life {
             let after = after.map(|ms| format!(", {} after it was due", millis(ms))).unwrap_or_default();
             moments.push(Moment::new(history.since_start(report.at_ns), format!("→ {}{after}", report.sentence())));
         }
-        for (at_ns, member, step, offset) in &self.consumed {
-            let offset = count(*offset);
+        for (at_ns, (member, incarnation), step, offset) in &self.consumed {
+            let (member, offset) = (process(*member, *incarnation), count(*offset));
             let what = match step {
                 Step::Polled => format!("→ member {member} is handed it (offset {offset})"),
                 Step::Processed => format!("→ member {member} has processed it (offset {offset})"),

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use lossproof_ledger::availability::{PacedStream, Timekeeper, Times, Window};
+use lossproof_ledger::availability::{Pace, PacedStream, Timekeeper, Times, Window};
 use lossproof_ledger::event::{ClientId, Role};
-use lossproof_ledger::journal::{EXTENSION, Header, JournalError, JournalReader, Source, Tail};
+use lossproof_ledger::journal::{self, EXTENSION, Header, JournalError, JournalReader, Source, Tail};
 use lossproof_ledger::reconcile::{
     Audit, Facts, JournalEnd, LogPass, Offered, Partition, Process, Reconciliation, Stream, StreamId,
 };
@@ -165,7 +165,7 @@ impl Journals {
         Ok(Evidence {
             reconciliation: clients.finish().map_err(contradiction)?,
             times: times.finish(history.producers_ended_ns(profile)),
-            planned: streams.iter().map(|stream| planned(stream, history.offering_ended_ns())).sum(),
+            planned: self.planned(profile, history),
         })
     }
 
@@ -205,30 +205,35 @@ impl Journals {
         self.streams(profile).into_iter().map(|stream| (stream.id, stream.offered)).collect()
     }
 
-    /// The streams of a profile, each with the highest `next` of its incarnations and the pace of its
-    /// first.
+    /// The streams of a profile, each with the highest `next` of its incarnations and the paces of all.
     fn streams(&self, profile: &str) -> Vec<PacedStream> {
-        let mut streams: BTreeMap<StreamId, (u16, PacedStream)> = BTreeMap::new();
+        let mut streams: BTreeMap<StreamId, PacedStream> = BTreeMap::new();
+        // In the order of incarnations.
         for journal in self.of(profile) {
-            let Source::Producer { incarnation, stream, .. } = journal.header.source else {
+            let Source::Producer { stream, .. } = journal.header.source else {
                 continue;
             };
             let id = StreamId { producer: stream.producer, partition: stream.partition };
-            let paced =
-                PacedStream { id, offered: journal.next, start_ns: stream.start_ns, period_ns: stream.period_ns };
-            streams
-                .entry(id)
-                .and_modify(|(first, known)| {
-                    let offered = known.offered.max(paced.offered);
-                    if incarnation < *first {
-                        *first = incarnation;
-                        *known = paced;
-                    }
-                    known.offered = offered;
-                })
-                .or_insert((incarnation, paced));
+            let known = streams.entry(id).or_insert_with(|| PacedStream { id, offered: 0, paces: Vec::new() });
+            known.offered = known.offered.max(journal.next);
+            let journal::Stream { first, start_ns, period_ns, .. } = stream;
+            known.paces.push(Pace { first, start_ns, period_ns });
         }
-        streams.into_values().map(|(_, paced)| paced).collect()
+        streams.into_values().collect()
+    }
+
+    /// Messages that the pace of a profile's producers asked for, of each incarnation until it ended or was
+    /// told to end.
+    fn planned(&self, profile: &str, history: &History) -> u64 {
+        let planned = self.of(profile).map(|journal| {
+            let Source::Producer { member, incarnation, stream } = journal.header.source else { return 0 };
+            let id = ClientId { profile: profile.to_owned(), role: Role::Producer, member, incarnation };
+            let ended_ns = history.clients.iter().find(|client| client.id == id).and_then(|client| client.ended_ns);
+            let until_ns = history.offering_ended_ns().min(ended_ns.unwrap_or(u64::MAX));
+            let time = until_ns.saturating_sub(stream.intended_ns(stream.first));
+            time.checked_div(stream.period_ns).unwrap_or(0)
+        });
+        planned.sum()
     }
 
     fn partitions(
@@ -296,18 +301,11 @@ fn journals_of(client: &ClientId, partitions: i32) -> Vec<String> {
         Role::Consumer => vec![header(Source::Consumer { member: *member, incarnation: *incarnation }).file_name()],
         Role::Producer => (0..partitions)
             .map(|partition| {
-                let stream =
-                    lossproof_ledger::journal::Stream { producer: 0, partition, first: 0, start_ns: 0, period_ns: 0 };
+                let stream = journal::Stream { producer: 0, partition, first: 0, start_ns: 0, period_ns: 0 };
                 header(Source::Producer { member: *member, incarnation: *incarnation, stream }).file_name()
             })
             .collect(),
     }
-}
-
-/// Messages that are due before a moment.
-fn planned(stream: &PacedStream, before_ns: u64) -> u64 {
-    let time = before_ns.saturating_sub(stream.start_ns);
-    time.checked_div(stream.period_ns).unwrap_or(0)
 }
 
 fn end_of(tail: Tail) -> JournalEnd {

@@ -56,6 +56,14 @@ pub(in crate::report) fn brokers(ids: &[i32]) -> String {
     }
 }
 
+/// Which process of a group's member or of a producer: `0`, or `0 (restart 1)`.
+pub(in crate::report) fn process(member: u16, incarnation: u16) -> String {
+    match incarnation {
+        0 => member.to_string(),
+        n => format!("{member} (restart {n})"),
+    }
+}
+
 /// What happens in a phase, where its name does not say it.
 pub(super) const fn meaning(phase: Phase) -> Option<&'static str> {
     match phase {
