@@ -219,6 +219,7 @@ impl Bench {
         let behaviour = Behaviour::Producer(Producing {
             producer: 0,
             partitions: 1,
+            first: Vec::new(),
             rate_per_s: BEYOND_REACH,
             payload_bytes,
             on_queue_full: OnQueueFull::Block,

@@ -261,6 +261,9 @@ pub enum EventKind {
         kind: String,
         /// The broker ids hit.
         brokers: Vec<i32>,
+        /// The clients hit, such as `resilient consumer 0`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        clients: Vec<String>,
         /// What the choice was based on, one sentence.
         basis: String,
         /// Whether the selector chose the same for each profile's topic.

@@ -93,6 +93,8 @@ pub struct FaultOutcome {
     pub kind: String,
     /// Broker ids that its selector chose; empty if it chose none or was never resolved.
     pub brokers: Vec<i32>,
+    /// Clients that it was to hit; empty for a fault of brokers, or if it was never resolved.
+    pub clients: Vec<String>,
     /// Whether it chose the same for each profile.
     pub same_for_all: bool,
     /// Why it was not so much as tried, where that is so.

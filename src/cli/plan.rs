@@ -154,7 +154,7 @@ fn setting_rows(experiment: &Experiment) -> Vec<Vec<String>> {
             format(workload.max)
         ),
     ]);
-    if experiment.faults.iter().any(|fault| *fault.kind.target() == Selector::Random) {
+    if experiment.faults.iter().any(|fault| fault.kind.target() == Some(&Selector::Random)) {
         let seed = experiment.seed.map_or_else(
             || "each run has a seed of its own, and tells it".to_owned(),
             |seed| format!("the same in each run, by seed {seed}"),

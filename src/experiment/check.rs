@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_yaml::Spanned;
 
-use super::Problem;
 use super::raw::Text;
 use super::source::{Source, Span};
 use super::value::Wrong;
+use super::{ChosenClients, Problem};
 
 /// A source being validated, and what was wrong with it so far.
 pub struct Check {
@@ -17,12 +17,14 @@ pub struct Check {
     pub problems: Vec<Problem>,
     /// Partitions of the profiles' topics that were named, and where.
     pub partitions: Vec<(i32, Span)>,
+    /// Clients that faults were to hit, with the places of their profile and of their member.
+    pub clients: Vec<(ChosenClients, Span, Span)>,
 }
 
 impl Check {
     /// Nothing wrong yet.
     pub fn new(source: Arc<Source>) -> Self {
-        Self { source, problems: Vec::new(), partitions: Vec::new() }
+        Self { source, problems: Vec::new(), partitions: Vec::new(), clients: Vec::new() }
     }
 
     /// Where a value stands.

@@ -35,8 +35,8 @@ mod yaml;
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
-    After, BrokerFault, Cut, DiskFault, ExecFault, FaultKind, FaultSpec, HARNESS_PORT, Held, Listener, Moment,
-    NetworkFault, Path, Peers, Ports, Repeat, RestartWait, Shape, Way,
+    After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, DiskFault, ExecFault, FaultKind, FaultSpec,
+    HARNESS_PORT, Held, Listener, Moment, NetworkFault, Path, Peers, Ports, Repeat, RestartWait, Shape, Way,
 };
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};

@@ -149,6 +149,12 @@ pub struct Fault {
     pub power_loss: Option<Spanned<Target>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec: Option<Spanned<Exec>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_kill: Option<Spanned<Clients>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_pause: Option<Spanned<Clients>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_stop: Option<Spanned<Clients>>,
 }
 
 impl Fault {
@@ -173,11 +179,14 @@ impl Fault {
             disk_wipe: None,
             power_loss: None,
             exec: None,
+            client_kill: None,
+            client_pause: None,
+            client_stop: None,
         }
     }
 
     /// Every kind's key, with its place where it is given.
-    pub fn kinds(&self) -> [(&'static str, Option<Location>); 13] {
+    pub fn kinds(&self) -> [(&'static str, Option<Location>); 16] {
         [
             ("kill", place(&self.kill)),
             ("restart", place(&self.restart)),
@@ -192,6 +201,9 @@ impl Fault {
             ("disk_wipe", place(&self.disk_wipe)),
             ("power_loss", place(&self.power_loss)),
             ("exec", place(&self.exec)),
+            ("client_kill", place(&self.client_kill)),
+            ("client_pause", place(&self.client_pause)),
+            ("client_stop", place(&self.client_stop)),
         ]
     }
 }
@@ -319,6 +331,16 @@ pub struct Exec {
     pub target: Option<Spanned<Selector>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<Text>,
+}
+
+/// Clients: `client_kill:` and the like.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Clients {
+    pub profile: Text,
+    pub role: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<Text>,
 }
 
 /// A selector: a word, a list of ids, or a map with one key.

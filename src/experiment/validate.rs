@@ -70,9 +70,9 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     // One that can't be read is a problem noted.
     let seed = raw.seed.as_ref().and_then(|text| check.read(text, |text| integer(text, "seed", 0, u64::MAX)));
     let profiles = profiles(check, raw);
-    let faults = faults(check, raw, profiles.as_deref());
-
     let names: Vec<&str> = raw.profiles.value.0.iter().map(|(key, _)| key.value.as_str()).collect();
+    let faults = faults(check, raw, profiles.as_deref(), &names);
+
     let must_show = expect::resolve(check, raw.must_show.as_ref(), &names);
     let must_hold = expect::resolve(check, raw.must_hold.as_ref(), &names);
     let min_exposure = expect::exposure(check, raw.min_exposure.as_ref(), &names);
@@ -199,9 +199,15 @@ fn profiles(check: &mut Check, raw: &raw::Experiment) -> Option<Vec<Profile>> {
     found.into_iter().collect()
 }
 
-fn faults(check: &mut Check, raw: &raw::Experiment, profiles: Option<&[Profile]>) -> Option<Vec<super::FaultSpec>> {
+fn faults(
+    check: &mut Check,
+    raw: &raw::Experiment,
+    profiles: Option<&[Profile]>,
+    names: &[&str],
+) -> Option<Vec<super::FaultSpec>> {
     let (faults, complete) = fault::faults(check, raw.faults.as_deref().unwrap_or_default());
     selector::partitions_exist(check, profiles.unwrap_or_default());
+    fault::clients_exist(check, profiles.unwrap_or_default(), names);
     overlap::refuse_conflicts(check, &faults);
     complete.then(|| faults.into_iter().map(|(fault, _)| fault).collect())
 }

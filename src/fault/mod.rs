@@ -5,6 +5,7 @@
 //! that did; `Undo::heal` returns a proof too, and works from any half-way state.
 
 mod broker;
+pub mod client;
 mod disk;
 pub mod exec;
 pub mod journal;
@@ -16,10 +17,11 @@ mod random;
 mod selector;
 mod undo;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use lossproof_ledger::event::Proof;
 use serde_json::{Map, Value};
 
+use self::client::ClientControl;
 use self::exec::Commands;
 use self::net::Network;
 use self::network::Ground;
@@ -45,6 +47,8 @@ pub struct World<'a> {
     pub commands: &'a Commands,
     /// Brokers that never come back.
     pub gone: &'a [i32],
+    /// The clients of this run, while there are any.
+    pub clients: Option<&'a dyn ClientControl>,
 }
 
 /// What must be before the clients start, for faults that need it.
@@ -71,22 +75,24 @@ pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
 ///
 /// # Errors
 /// When no broker answers.
-pub async fn target(cluster: &Cluster, kind: &FaultKind, topics: &[String], draw: Draw) -> Result<Target> {
-    match kind {
-        FaultKind::Network(kind) => network::target(cluster, kind, topics, draw).await,
-        _ => selector::resolve(cluster, kind.target(), topics, draw).await,
+pub async fn target(world: World<'_>, kind: &FaultKind, topics: &[String], draw: Draw) -> Result<Target> {
+    match (kind, kind.target()) {
+        (FaultKind::Network(kind), _) => network::target(world.cluster, kind, topics, draw).await,
+        (FaultKind::Client(kind), _) => Ok(client::resolve(world.clients, kind.chosen())),
+        (_, Some(selector)) => selector::resolve(world.cluster, selector, topics, draw).await,
+        (_, None) => bail!("`{}` hits nobody", kind.name()),
     }
 }
 
-/// How fault number `fault` on these brokers will be taken back.
+/// How fault number `fault` will be taken back.
 pub fn undo(fault: usize, kind: &FaultKind, target: &Target, world: World<'_>) -> Undo {
-    let World { cluster, commands, .. } = world;
     match kind {
         FaultKind::Broker(kind) => broker::undo(kind, &target.brokers),
         // Rules may stand at both ends of a connection.
-        FaultKind::Network(_) => Undo::Reconnect { fault, brokers: cluster.ids() },
+        FaultKind::Network(_) => Undo::Reconnect { fault, brokers: world.cluster.ids() },
         FaultKind::Disk(kind) => disk::undo(kind, &target.brokers),
-        FaultKind::Exec(kind) => Undo::Exec { fault, way: commands.way(fault, kind, target, cluster) },
+        FaultKind::Exec(kind) => Undo::Exec { fault, way: world.commands.way(fault, kind, target, world.cluster) },
+        FaultKind::Client(kind) => client::undo(kind, &target.clients, world.clients),
     }
 }
 
@@ -115,6 +121,7 @@ pub async fn inject(
             let way = world.commands.way(fault, kind, target, world.cluster);
             world.commands.inject(fault, &kind.start, &way).await
         }
+        FaultKind::Client(kind) => Ok(client::inject(world, kind, &target.clients).await),
     }
 }
 
@@ -125,7 +132,7 @@ fn brokers_of(ids: &[i32]) -> String {
     format!("broker{plural} {}", ids.join(", "))
 }
 
-/// Collects what was found of several brokers into one proof, which holds only if every finding does.
+/// Collects what was found of several brokers or clients into one proof, which holds only if every finding does.
 #[derive(Debug, Default)]
 struct Findings {
     failed: bool,
@@ -135,9 +142,13 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, broker: i32, holds: bool, sentence: String, evidence: Value) {
+        self.note(format!("broker_{broker}"), holds, sentence, evidence);
+    }
+
+    fn note(&mut self, of: String, holds: bool, sentence: String, evidence: Value) {
         self.failed |= !holds;
         self.sentences.push(sentence);
-        self.evidence.insert(format!("broker_{broker}"), evidence);
+        self.evidence.insert(of, evidence);
     }
 
     /// Without a single finding nothing is proven.

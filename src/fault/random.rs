@@ -24,7 +24,7 @@ impl Draw {
         let brokers: Vec<i32> =
             chosen.and_then(|index| ids.get(usize::try_from(index).ok()?)).copied().into_iter().collect();
         let basis = format!("random, seed {}: {}", self.seed, super::brokers_of(&brokers));
-        Target { brokers, peers: Vec::new(), basis, same_for_all: true }
+        Target { brokers, basis, same_for_all: true, ..Target::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::Draw;
+use super::client::ClientName;
 use crate::cluster::Cluster;
 use crate::cluster::readiness::with_any;
 use crate::experiment::Selector;
@@ -10,14 +11,24 @@ use crate::experiment::Selector;
 /// What a selector was resolved to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
-    /// Broker ids; may be empty, and then there is nothing to hit.
+    /// Broker ids.
     pub brokers: Vec<i32>,
     /// Brokers at the other end, for a fault of packets.
     pub peers: Vec<i32>,
+    /// Clients.
+    pub clients: Vec<ClientName>,
     /// What the choice was based on, one sentence.
     pub basis: String,
     /// Whether each profile's topic gives the same answer. Otherwise the profiles are not hit alike.
     pub same_for_all: bool,
+}
+
+impl Target {
+    /// Whether there is nothing to hit.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.brokers.is_empty() && self.clients.is_empty()
+    }
 }
 
 /// Resolves a selector for the profiles' topics, or by chance.
@@ -25,7 +36,7 @@ pub struct Target {
 /// # Errors
 /// When no broker answers.
 pub async fn resolve(cluster: &Cluster, selector: &Selector, topics: &[String], draw: Draw) -> Result<Target> {
-    let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, peers: Vec::new(), basis, same_for_all: true };
+    let fixed = |brokers: Vec<i32>, basis: String| Target { brokers, basis, same_for_all: true, ..Target::default() };
     Ok(match selector {
         Selector::Broker(id) => fixed(vec![*id], "named by the experiment".to_owned()),
         Selector::These(ids) => fixed(ids.clone(), "named by the experiment".to_owned()),
@@ -78,7 +89,7 @@ fn agree(choices: &[(&String, Vec<i32>)], partition: i32, what: &str) -> Target 
         let each: Vec<String> = choices.iter().map(|(topic, brokers)| format!("{topic} {brokers:?}")).collect();
         format!("Metadata: {what} of partition {partition} differ: {}", each.join(", "))
     };
-    Target { brokers, peers: Vec::new(), basis, same_for_all }
+    Target { brokers, basis, same_for_all, ..Target::default() }
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde::{Deserialize, Serialize};
 
+use super::client::ClientName;
 use super::exec::Way;
 use super::network::Ground;
-use super::{World, broker, brokers_of, disk, network};
+use super::{World, broker, brokers_of, client, disk, network};
 
 /// How to take a fault back. Data, so that it can be kept on disk before the fault is applied.
 #[must_use = "a fault that is not taken back outlives its window"]
@@ -35,6 +36,15 @@ pub enum Undo {
         /// The command, and what it runs with.
         way: Way,
     },
+    /// Start the next incarnations of those of these clients that are away.
+    StartClients(Vec<ClientName>),
+    /// Let these clients go on.
+    ResumeClients {
+        /// Which.
+        clients: Vec<ClientName>,
+        /// Their processes.
+        pids: Vec<u32>,
+    },
 }
 
 impl Undo {
@@ -50,6 +60,8 @@ impl Undo {
             Self::Thaw(brokers) => format!("thaw {}", brokers_of(brokers)),
             Self::RestorePower(brokers) => format!("mount the disk of {} anew and start it", brokers_of(brokers)),
             Self::Exec { way, .. } => format!("run `{}`", way.undo.trim()),
+            Self::StartClients(clients) => format!("start {} again", names(clients)),
+            Self::ResumeClients { clients, .. } => format!("let {} go on", names(clients)),
         }
     }
 
@@ -66,11 +78,13 @@ impl Undo {
             Self::Thaw(brokers) => broker::pause::heal(cluster, brokers).await,
             Self::RestorePower(brokers) => disk::power_loss::heal(cluster, brokers).await,
             Self::Exec { fault, way } => world.commands.heal(*fault, way).await,
+            Self::StartClients(clients) => Ok(client::kill::heal(world.clients, clients).await),
+            Self::ResumeClients { clients, pids } => Ok(client::pause::heal(world.clients, clients, pids).await),
         }
     }
 
     /// The command that must be run even when the cluster is gone. Of the other faults nothing outlives its
-    /// containers.
+    /// containers, and clients die with lossproof.
     #[must_use]
     pub const fn outside(&self) -> Option<&Way> {
         match self {
@@ -79,7 +93,13 @@ impl Undo {
             | Self::Reconnect { .. }
             | Self::FreeDisks(_)
             | Self::Thaw(_)
-            | Self::RestorePower(_) => None,
+            | Self::RestorePower(_)
+            | Self::StartClients(_)
+            | Self::ResumeClients { .. } => None,
         }
     }
+}
+
+fn names(clients: &[ClientName]) -> String {
+    clients.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -121,6 +121,9 @@ pub struct Effect {
 pub struct Target {
     /// Broker ids.
     pub brokers: Vec<i32>,
+    /// Clients, such as `resilient consumer 0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
     /// What the choice was based on, one sentence.
     pub basis: String,
     /// Whether it was the same for each profile's topic.

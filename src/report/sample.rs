@@ -30,6 +30,7 @@ pub(super) fn leader_partition() -> Report {
             kind: "partition".to_owned(),
             target: Some(Target {
                 brokers: vec![2],
+                clients: Vec::new(),
                 basis: "broker 2 leads partition 0 of both topics".to_owned(),
                 same_for_all: true,
             }),

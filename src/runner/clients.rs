@@ -1,12 +1,14 @@
-//! The client processes of all profiles: started together, ended together.
+//! The client processes of all profiles: started together, ended together, and between that in the hands of
+//! the faults of clients.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::join_all;
-use lossproof_ledger::event::{ClientId, EventKind, Progress, Role};
+use lossproof_ledger::event::{ClientId, Event, EventKind, Progress, Role};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -14,11 +16,13 @@ use super::experiment::Stage;
 use super::recorder::Recorder;
 use super::topics;
 use crate::experiment::Options;
+use crate::fault::client::ClientName;
 use crate::workload::{Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing, Transactions};
 
 /// All clients, by profile in the experiment's order. They die when this is dropped.
 pub struct Clients {
     recorder: Arc<Recorder>,
+    pub(super) starter: Starter,
     profiles: Vec<ProfileClients>,
 }
 
@@ -28,19 +32,74 @@ struct ProfileClients {
     members: Vec<Client>,
 }
 
-struct Client {
-    name: String,
-    process: ClientProcess,
+/// Starts client processes of this program's own file.
+pub(super) struct Starter {
+    exe: PathBuf,
+    run_dir: PathBuf,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Starter {
+    async fn start(&self, spec: &ClientSpec) -> Result<Arc<ClientProcess>> {
+        let process = ClientProcess::spawn(spec, &self.exe, &self.run_dir, self.events.clone()).await;
+        Ok(Arc::new(process.with_context(|| format!("can't start client {}", spec.name()))?))
+    }
+}
+
+/// A client in its present incarnation.
+pub(super) struct Client {
     /// How long its own options let it take to end well.
     end_limit: Duration,
+    now: Mutex<Incarnation>,
+}
+
+struct Incarnation {
+    spec: ClientSpec,
+    /// None while a fault keeps it away.
+    process: Option<Arc<ClientProcess>>,
 }
 
 impl Client {
-    /// Asks it to end well and waits until it has, by force after its time and a margin.
-    async fn end(&self) -> Ended {
+    fn now(&self) -> MutexGuard<'_, Incarnation> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn process(&self) -> Option<Arc<ClientProcess>> {
+        self.now().process.clone()
+    }
+
+    /// Asks it to end well and waits until it has, by force after its time and a margin. None if it is away.
+    pub(super) async fn end(&self) -> Option<Ended> {
+        let process = self.process()?;
         // A process that is gone can't be asked; how it went is told by its end.
-        self.process.drain(self.end_limit).await.ok();
-        self.process.ended(Instant::now() + self.end_limit + END_MARGIN).await
+        process.drain(self.end_limit).await.ok();
+        Some(process.ended(Instant::now() + self.end_limit + END_MARGIN).await)
+    }
+
+    /// Whether its process comes to such a status in time.
+    pub(super) async fn reaches(&self, limit: Duration, is_there: impl Fn(&ClientStatus) -> bool) -> bool {
+        let Some(process) = self.process() else { return false };
+        let mut status = process.status();
+        matches!(tokio::time::timeout(limit, status.wait_for(is_there)).await, Ok(Ok(_)))
+    }
+
+    /// It is away from now on.
+    pub(super) fn leaves(&self) {
+        self.now().process = None;
+    }
+
+    /// Starts its next incarnation, unless it is there.
+    pub(super) async fn start_again(&self, starter: &Starter) -> Result<()> {
+        let next = {
+            let now = self.now();
+            if now.process.is_some() {
+                return Ok(());
+            }
+            now.spec.next_incarnation().with_context(|| format!("where {} was", now.spec.id))?
+        };
+        let process = starter.start(&next).await?;
+        *self.now() = Incarnation { spec: next, process: Some(process) };
+        Ok(())
     }
 }
 
@@ -66,13 +125,11 @@ impl Clients {
             }
         });
         let exe = std::env::current_exe().context("where this program's own file is")?;
-        let spawn = async |spec: ClientSpec| {
-            let name = spec.name();
-            let end_limit = spec.end_limit().with_context(|| format!("the options of client {name}"))?;
-            let process = ClientProcess::spawn(&spec, &exe, stage.run_dir, events.clone())
-                .await
-                .with_context(|| format!("can't start client {name}"))?;
-            anyhow::Ok(Client { name, process, end_limit })
+        let starter = Starter { exe, run_dir: stage.run_dir.to_owned(), events };
+        let start = async |spec: ClientSpec| {
+            let end_limit = spec.end_limit().with_context(|| format!("the options of client {}", spec.name()))?;
+            let process = Some(starter.start(&spec).await?);
+            anyhow::Ok(Client { end_limit, now: Mutex::new(Incarnation { spec, process }) })
         };
         let mut groups_of_members = Vec::new();
         for (profile, group) in stage.experiment.profiles.iter().zip(groups) {
@@ -80,7 +137,7 @@ impl Clients {
             for member in 0..profile.consumer.members {
                 let consuming = Consuming { group: group.clone(), commit: profile.consumer.commit };
                 let behaviour = Behaviour::Consumer(consuming);
-                members.push(spawn(spec(stage, &profile.name, member, &profile.consumer.options, behaviour)).await?);
+                members.push(start(spec(stage, &profile.name, member, &profile.consumer.options, behaviour)).await?);
             }
             groups_of_members.push(members);
         }
@@ -89,6 +146,7 @@ impl Clients {
             let behaviour = Behaviour::Producer(Producing {
                 producer: number,
                 partitions: profile.topic.partitions,
+                first: Vec::new(),
                 rate_per_s: stage.experiment.workload.rate_per_s,
                 payload_bytes: stage.experiment.workload.payload_bytes,
                 on_queue_full: profile.producer.on_queue_full,
@@ -100,10 +158,29 @@ impl Clients {
                 }),
                 witness: None,
             });
-            let producer = spawn(spec(stage, &profile.name, 0, &profile.producer.options, behaviour)).await?;
+            let producer = start(spec(stage, &profile.name, 0, &profile.producer.options, behaviour)).await?;
             profiles.push(ProfileClients { name: profile.name.clone(), producer, members });
         }
-        Ok(Self { recorder, profiles })
+        Ok(Self { recorder, starter, profiles })
+    }
+
+    /// All clients, in the experiment's order.
+    pub(super) fn names(&self) -> Vec<ClientName> {
+        let all = self.profiles.iter().flat_map(|profile| [&profile.producer].into_iter().chain(&profile.members));
+        all.map(|client| {
+            let ClientId { profile, role, member, .. } = client.now().spec.id.clone();
+            ClientName { profile, role, member }
+        })
+        .collect()
+    }
+
+    /// The client of that name, in whichever incarnation.
+    pub(super) fn find(&self, name: &ClientName) -> Option<&Client> {
+        let profile = self.profiles.iter().find(|profile| profile.name == name.profile)?;
+        match name.role {
+            Role::Producer => (name.member == 0).then_some(&profile.producer),
+            Role::Consumer => profile.members.get(usize::from(name.member)),
+        }
     }
 
     /// Waits until every producer had an acknowledgement in each partition, and every member an assignment.
@@ -130,12 +207,10 @@ impl Clients {
     async fn reach(&self, what: &str, limit: Duration, is_there: impl Fn(&ClientStatus) -> bool) -> Result<()> {
         for profile in &self.profiles {
             for client in profile.members.iter().chain([&profile.producer]) {
-                let mut status = client.process.status();
-                let reached = tokio::time::timeout(limit, status.wait_for(&is_there)).await;
-                if !matches!(reached, Ok(Ok(_))) {
+                if !client.reaches(limit, &is_there).await {
+                    let name = client.now().spec.name();
                     bail!(
-                        "client {0} has not {what} within {limit:?}; see clients/{0}.log in the run's directory",
-                        client.name
+                        "client {name} has not {what} within {limit:?}; see clients/{name}.log in the run's directory"
                     );
                 }
             }
@@ -151,7 +226,7 @@ impl Clients {
         let recorder = &self.recorder;
         let ends = self.profiles.iter().map(async |profile| (&profile.name, profile.producer.end().await));
         for (name, ended) in join_all(ends).await {
-            if !ended.expected {
+            if let Some(ended) = ended.filter(|ended| !ended.expected) {
                 let text = format!("the producer of {name} did not end as asked: {}", ended.how);
                 recorder.emit(EventKind::Warning { text })?;
             }
@@ -164,8 +239,10 @@ impl Clients {
     pub async fn consumers_reach(&self, fences: &[BTreeMap<i32, i64>], limit: Duration) {
         let waits = self.profiles.iter().zip(fences).map(async |(profile, fences)| {
             let wanted: BTreeSet<i32> = fences.keys().copied().collect();
-            let mut changes: Vec<_> = profile.members.iter().map(|member| member.process.status()).collect();
-            loop {
+            let members = profile.members.iter().filter_map(Client::process);
+            let mut changes: Vec<_> = members.map(|process| process.status()).collect();
+            // A group without members sees nothing more.
+            while !changes.is_empty() {
                 let seen: BTreeSet<i32> =
                     changes.iter_mut().flat_map(|status| status.borrow_and_update().fences_seen.clone()).collect();
                 if seen.is_superset(&wanted) {
@@ -193,11 +270,10 @@ impl Clients {
             let mut seen = BTreeSet::new();
             let mut how = Vec::new();
             for member in &profile.members {
+                let Some(process) = member.process() else { continue };
                 let ended = member.end().await;
-                seen.extend(member.process.status().borrow().fences_seen.iter().copied());
-                if !ended.expected {
-                    how.push(ended.how);
-                }
+                seen.extend(process.status().borrow().fences_seen.iter().copied());
+                how.extend(ended.filter(|ended| !ended.expected).map(|ended| ended.how));
             }
             (&profile.name, seen.into_iter().collect::<Vec<i32>>(), how)
         });

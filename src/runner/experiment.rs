@@ -110,6 +110,7 @@ impl Stage<'_> {
         let topics = self.topics();
         let scene = Scene {
             cluster: self.cluster,
+            clients: &clients,
             faults: &self.experiment.faults,
             seed: self.experiment.seed.unwrap_or(self.run),
             topics: &topics,

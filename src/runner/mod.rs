@@ -4,6 +4,7 @@
 mod audit;
 pub mod capability;
 pub mod clean;
+mod client_control;
 mod clients;
 pub mod doctor;
 mod experiment;

@@ -1,23 +1,27 @@
 //! The faults of an experiment by their times: resolve, record the way back, inject, hold, heal.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{EventKind, Look, Phase, Proof};
 use tokio::time::{Instant, sleep_until};
 
+use super::clients::Clients;
 use super::recorder::Recorder;
 use super::replicas;
 use super::turns::{self, Actor, Moments};
 use crate::cluster::{Cluster, readiness};
-use crate::experiment::{FaultSpec, Held, Moment};
+use crate::experiment::{FaultKind, FaultSpec, Held, Moment};
+use crate::fault::client::{self, ClientName};
 use crate::fault::exec::Commands;
 use crate::fault::journal::{self, Entry, Written};
 use crate::fault::net::Network;
-use crate::fault::{self, Draw, Undo, World};
+use crate::fault::{self, Draw, Target, Undo, World};
 
 /// How long a cluster may take to be as before.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
@@ -33,10 +37,33 @@ pub struct Active {
 #[derive(Debug, Clone)]
 struct Applied {
     index: usize,
-    /// Brokers that no other fault may take hold of meanwhile.
-    brokers: Vec<i32>,
+    /// What no other fault may take hold of meanwhile.
+    taken: Vec<Taken>,
     undo: Undo,
     written: Written,
+}
+
+/// What a fault takes hold of, alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Taken {
+    Broker(i32),
+    Client(ClientName),
+}
+
+impl Taken {
+    fn by(kind: &FaultKind, target: &Target) -> Vec<Self> {
+        let brokers = target.brokers.iter().filter(|_| kind.takes_the_broker()).copied().map(Self::Broker);
+        brokers.chain(target.clients.iter().cloned().map(Self::Client)).collect()
+    }
+}
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broker(id) => write!(f, "broker {id}"),
+            Self::Client(name) => name.fmt(f),
+        }
+    }
 }
 
 impl Active {
@@ -45,27 +72,27 @@ impl Active {
         Self { applied: Mutex::default(), network: Network::default(), commands }
     }
 
-    /// What faults work on.
+    /// What faults work on, where there are no clients.
     pub const fn world<'a>(&'a self, cluster: &'a Cluster) -> World<'a> {
-        World { cluster, network: &self.network, commands: &self.commands, gone: &[] }
+        World { cluster, network: &self.network, commands: &self.commands, gone: &[], clients: None }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Applied>> {
         self.applied.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Notes a fault before it is applied, with the brokers that it takes hold of; or gives the fault that has one
-    /// of them already, and which.
-    fn begin(&self, index: usize, brokers: Vec<i32>, undo: &Undo, written: &Written) -> Result<(), (usize, i32)> {
+    /// Notes a fault before it is applied, with what it takes hold of; or gives the fault that has some of that
+    /// already, and what.
+    fn begin(&self, index: usize, taken: Vec<Taken>, undo: &Undo, written: &Written) -> Result<(), (usize, Taken)> {
         let mut applied = self.lock();
-        let taken = applied.iter().find_map(|other| {
-            let broker = other.brokers.iter().find(|broker| brokers.contains(broker))?;
-            Some((other.index, *broker))
+        let before = applied.iter().find_map(|other| {
+            let both = other.taken.iter().find(|one| taken.contains(one))?;
+            Some((other.index, both.clone()))
         });
-        match taken {
-            Some(taken) => Err(taken),
+        match before {
+            Some(before) => Err(before),
             None => {
-                applied.push(Applied { index, brokers, undo: undo.clone(), written: written.clone() });
+                applied.push(Applied { index, taken, undo: undo.clone(), written: written.clone() });
                 Ok(())
             }
         }
@@ -75,7 +102,8 @@ impl Active {
     fn gone(&self, faults: &[FaultSpec]) -> Vec<i32> {
         let applied = self.lock();
         let forever = applied.iter().filter(|applied| faults[applied.index].held == Some(Held::Forever));
-        forever.flat_map(|applied| applied.brokers.clone()).collect()
+        let taken = forever.flat_map(|applied| &applied.taken);
+        taken.filter_map(|taken| if let Taken::Broker(id) = taken { Some(*id) } else { None }).collect()
     }
 
     fn end(&self, index: usize) {
@@ -105,6 +133,8 @@ pub struct Scene<'a> {
     pub faults: &'a [FaultSpec],
     /// What chance chooses by.
     pub seed: u64,
+    /// The clients.
+    pub clients: &'a Clients,
     /// The profiles' topics.
     pub topics: &'a [String],
     /// The directory of the run.
@@ -148,24 +178,35 @@ impl Actor for Scene<'_> {
 }
 
 impl Scene<'_> {
+    fn world(&self) -> World<'_> {
+        World { clients: Some(self.clients), ..self.active.world(self.cluster) }
+    }
+
+    /// Clients that a fault has hit, and that are to work again.
+    fn returning(&self, fault: usize) -> Vec<ClientName> {
+        let spec = &self.faults[fault];
+        let chosen = spec.kind.clients().filter(|_| spec.held != Some(Held::Forever));
+        chosen.map(|chosen| client::resolve(Some(self.clients), chosen).clients).unwrap_or_default()
+    }
+
     /// One fault from its time to its healing. False if it hit nobody.
     async fn fault(self, index: usize, due: Instant, moments: &Moments) -> Result<bool> {
         let Self { cluster, faults, seed, topics, run_dir, active, recorder, .. } = self;
         let spec = &faults[index];
         sleep_until(due).await;
-        let target = fault::target(cluster, &spec.kind, topics, Draw { seed, fault: index }).await?;
+        let target = fault::target(self.world(), &spec.kind, topics, Draw { seed, fault: index }).await?;
         recorder.emit(EventKind::FaultResolved {
             fault: index,
             kind: spec.kind.name().to_owned(),
             brokers: target.brokers.clone(),
+            clients: target.clients.iter().map(ToString::to_string).collect(),
             basis: target.basis.clone(),
             same_for_all: target.same_for_all,
         })?;
-        if target.brokers.is_empty() {
+        if target.is_empty() {
             return Ok(false);
         }
-        let undo = fault::undo(index, &spec.kind, &target, active.world(cluster));
-        let taken = if spec.kind.takes_the_broker() { target.brokers.clone() } else { Vec::new() };
+        let undo = fault::undo(index, &spec.kind, &target, self.world());
         let entry = Entry {
             run_dir: run_dir.to_string_lossy().into_owned(),
             fault: index,
@@ -173,10 +214,9 @@ impl Scene<'_> {
             undo: undo.clone(),
         };
         let written = journal::write(cluster.session(), &entry)?;
-        if let Err((other, broker)) = active.begin(index, taken, &undo, &written) {
+        if let Err((other, taken)) = active.begin(index, Taken::by(&spec.kind, &target), &undo, &written) {
             written.remove()?;
-            let why = format!("broker {broker} is in the hands of fault {} at this moment", other + 1);
-            self.pass_over(index, why)?;
+            self.pass_over(index, format!("{taken} is in the hands of fault {} at this moment", other + 1))?;
             return Ok(false);
         }
         let data = serde_json::to_value(&undo)?;
@@ -188,7 +228,7 @@ impl Scene<'_> {
             // A note that can't be stored is followed by an event that can't be either, and that one ends the run.
             recorder.emit(EventKind::FaultStep { fault: index, text }).ok();
         };
-        let world = World { gone: &active.gone(faults), ..active.world(cluster) };
+        let world = World { gone: &active.gone(faults), ..self.world() };
         let proof = fault::inject(index, spec, &target, world, &note).await?;
         let bites = proof.holds;
         let held = fault::held(spec);
@@ -207,7 +247,7 @@ impl Scene<'_> {
         sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
         replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
         sleep_until(heal_at).await;
-        let healed = heal(active.world(cluster), recorder, index, &undo, &written).await?;
+        let healed = heal(self.world(), recorder, index, &undo, &written).await?;
         active.end(index);
         if healed {
             moments.came(index, Moment::Healed);
@@ -230,7 +270,8 @@ async fn heal(world: World<'_>, recorder: &Recorder, index: usize, undo: &Undo, 
     Ok(holds)
 }
 
-/// Waits until the cluster is as before, but for brokers that never come back.
+/// Waits until the cluster is as before, but for brokers that never come back; and, after faults of clients, until
+/// these are at work.
 async fn recovered(scene: &Scene<'_>, applied: &[usize], moments: &Moments) -> Result<()> {
     let Scene { cluster, faults, active, recorder, .. } = *scene;
     let gone = active.gone(faults);
@@ -244,11 +285,18 @@ async fn recovered(scene: &Scene<'_>, applied: &[usize], moments: &Moments) -> R
         }
         Err(reason) => (false, format!("not recovered {reason}")),
     };
-    for &fault in applied {
-        recorder.emit(EventKind::FaultRecovered { fault, reached, state: state.clone() })?;
+    // Which of them came back first does not matter to the others.
+    let waits = applied.iter().map(async |&fault| {
+        let (reached, state) = match client::ready(scene.world(), &scene.returning(fault), RECOVERY_LIMIT).await {
+            Ok(()) => (reached, state.clone()),
+            Err(missing) => (false, format!("{missing}; {state}")),
+        };
+        recorder.emit(EventKind::FaultRecovered { fault, reached, state })?;
         if reached {
             moments.came(fault, Moment::Recovered);
         }
-    }
+        anyhow::Ok(())
+    });
+    try_join_all(waits).await?;
     Ok(())
 }

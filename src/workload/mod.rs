@@ -5,8 +5,8 @@
 //! sends to its parent is for people and for the lifecycle.
 //!
 //! Protocol: the specification is a JSON file ([`spec`]). The child writes one JSON object a line to
-//! stdout ([`status`]), its log to stderr, and reads commands as lines from stdin: `drain MS` and
-//! `stop`. It dies with its parent: by PDEATHSIG, and when stdin ends.
+//! stdout ([`status`]), its log to stderr, and reads commands as lines from stdin: `end MS`. It dies with
+//! its parent: by PDEATHSIG, and when stdin ends.
 //!
 //! The parent's side is [`process`]; all else runs in the child, but [`options`], which checks what
 //! librdkafka thinks of a profile before anything starts.
@@ -18,6 +18,7 @@ mod librdkafka;
 pub mod options;
 pub mod process;
 mod producer;
+mod restart;
 mod spawner;
 pub mod spec;
 pub mod status;

@@ -5,13 +5,14 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use lossproof_ledger::event::{ClientId, Event, EventKind, Progress, Role};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::mpsc::{self, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -68,8 +69,9 @@ pub struct ClientProcess {
     stdin: Mutex<ChildStdin>,
     status: watch::Receiver<ClientStatus>,
     ended: watch::Receiver<Option<Ended>>,
+    lines: Arc<AtomicU64>,
     asked: Arc<Asked>,
-    kills: mpsc::Sender<()>,
+    signals: UnboundedSender<Signal>,
 }
 
 /// What was asked of a client: the end that is expected of it.
@@ -153,7 +155,8 @@ impl ClientProcess {
 
         let (status_sender, status) = watch::channel(initial(spec.id.role));
         let (ended_sender, ended) = watch::channel(None);
-        let (kills, killed) = mpsc::channel(1);
+        let (signals, ordered) = mpsc::unbounded_channel();
+        let lines = Arc::new(AtomicU64::new(0));
         let asked = Arc::new(Asked(AtomicU8::new(Asked::NOTHING)));
         let watched = Watched {
             id: spec.id.clone(),
@@ -161,12 +164,13 @@ impl ClientProcess {
             stdout,
             status: status_sender,
             ended: ended_sender,
+            lines: Arc::clone(&lines),
             asked: Arc::clone(&asked),
-            killed,
+            ordered,
             events,
         };
         tokio::spawn(watched.watch());
-        Ok(Self { id: spec.id.clone(), name, pid, stdin: Mutex::new(stdin), status, ended, asked, kills })
+        Ok(Self { id: spec.id.clone(), name, pid, stdin: Mutex::new(stdin), status, ended, lines, asked, signals })
     }
 
     /// Which client.
@@ -185,6 +189,28 @@ impl ClientProcess {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<ClientStatus> {
         self.status.clone()
+    }
+
+    /// Number of lines that it has said so far: two a second, while it runs.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.lines.load(Ordering::Acquire)
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn how_it_ended(&self) -> Option<Ended> {
+        self.ended.borrow().clone()
+    }
+
+    /// Stops all its threads (SIGSTOP) until [`resume`](Self::resume); it may be killed meanwhile.
+    pub fn pause(&self) {
+        self.order(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn resume(&self) {
+        self.order(Signal::CONT);
     }
 
     /// Asks it to end well: a producer stops offering and delivers or gives up what it holds within
@@ -210,20 +236,20 @@ impl ClientProcess {
             return end;
         }
         self.asked.set(Asked::OVERDUE);
-        self.order_kill();
+        self.order(Signal::KILL);
         self.end().await
     }
 
     /// Kills it with SIGKILL, as an experiment does, and waits for its end.
     pub async fn kill(&self) -> Ended {
         self.asked.set(Asked::DEATH);
-        self.order_kill();
+        self.order(Signal::KILL);
         self.end().await
     }
 
-    fn order_kill(&self) {
-        // Full or closed: it is being killed, or has ended.
-        let _ = self.kills.try_send(());
+    fn order(&self, signal: Signal) {
+        // Refused when it has ended.
+        let _ = self.signals.send(signal);
     }
 
     async fn end(&self) -> Ended {
@@ -242,23 +268,30 @@ struct Watched {
     stdout: ChildStdout,
     status: watch::Sender<ClientStatus>,
     ended: watch::Sender<Option<Ended>>,
+    lines: Arc<AtomicU64>,
     asked: Arc<Asked>,
-    killed: mpsc::Receiver<()>,
+    ordered: UnboundedReceiver<Signal>,
     events: UnboundedSender<Event>,
 }
 
 impl Watched {
     async fn watch(self) {
-        let Self { id, mut child, stdout, status, ended, asked, mut killed, events } = self;
-        let said = listen(&id, stdout, &status, &events);
+        let Self { id, mut child, stdout, status, ended, lines, asked, mut ordered, events } = self;
+        let said = listen(&id, stdout, &status, &lines, &events);
         let gone = async {
-            tokio::select! {
-                exit = child.wait() => exit,
-                // An order to kill, or nobody holds the process any more.
-                _ = killed.recv() => match child.start_kill() {
-                    Ok(()) => child.wait().await,
-                    Err(error) => Err(error),
-                },
+            loop {
+                let signal = tokio::select! {
+                    exit = child.wait() => return exit,
+                    signal = ordered.recv() => signal,
+                };
+                match signal {
+                    Some(signal) => send_signal(&child, signal),
+                    // Nobody holds the process any more.
+                    None => {
+                        child.start_kill()?;
+                        return child.wait().await;
+                    }
+                }
             }
         };
         // Its last words are read before its end is told.
@@ -269,15 +302,27 @@ impl Watched {
     }
 }
 
+/// To a process that was not waited for yet, so that its id can't be another's.
+fn send_signal(child: &Child, signal: Signal) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid
+        && let Err(error) = kill_process(pid, signal)
+    {
+        tracing::warn!("{signal:?} to {pid:?}: {error}");
+    }
+}
+
 /// Reads what the process says until it closes its stdout.
 async fn listen(
     id: &ClientId,
     stdout: ChildStdout,
     status: &watch::Sender<ClientStatus>,
+    count: &AtomicU64,
     events: &UnboundedSender<Event>,
 ) {
     let mut lines = BufReader::new(stdout).lines();
     while let Ok(Some(line)) = lines.next_line().await {
+        count.fetch_add(1, Ordering::Release);
         let client = id.clone();
         send(
             events,

@@ -42,13 +42,16 @@ pub enum Behaviour {
 }
 
 /// How a producer offers messages. Each partition has a librdkafka client, a thread and a journal of
-/// its own, and begins at sequence 0 when the process starts.
+/// its own, and begins when the process starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Producing {
     /// The producer's number within the run.
     pub producer: u16,
     /// Partitions of the topic, from 0.
     pub partitions: i32,
+    /// By partition, the first sequence of this incarnation; empty for the first one, which begins at 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub first: Vec<u64>,
     /// Messages a second over all partitions; above 0.
     pub rate_per_s: f64,
     /// Payload size in bytes, at least `payload::MIN_PAYLOAD_BYTES`.
@@ -84,6 +87,14 @@ pub struct Consuming {
     pub group: String,
     /// When offsets are committed.
     pub commit: Commit,
+}
+
+impl Producing {
+    /// The first sequence that this incarnation offers to a partition.
+    #[must_use]
+    pub fn first_of(&self, partition: i32) -> u64 {
+        usize::try_from(partition).ok().and_then(|at| self.first.get(at)).copied().unwrap_or(0)
+    }
 }
 
 impl ClientSpec {

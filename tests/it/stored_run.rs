@@ -152,6 +152,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
                 fault: 0,
                 kind: "partition".to_owned(),
                 brokers: vec![2],
+                clients: Vec::new(),
                 basis: "broker 2 leads partition 0 of both topics".to_owned(),
                 same_for_all: true,
             },

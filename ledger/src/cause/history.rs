@@ -82,6 +82,8 @@ pub struct FaultSeen {
     pub kind: Option<String>,
     /// Whom it hit.
     pub brokers: Vec<i32>,
+    /// The clients that it hit.
+    pub clients: Vec<String>,
     /// When its injection was called for, and when it was proven.
     pub injected: Option<(u64, u64)>,
     /// Whether the proof of its injection holds.
@@ -226,10 +228,11 @@ impl History {
                 let replicas = replicas.clone();
                 self.looks.push(LookSeen { at_ns, look: *look, fault: *fault, broker: *broker, replicas });
             }
-            EventKind::FaultResolved { fault, kind, brokers, .. } => {
+            EventKind::FaultResolved { fault, kind, brokers, clients, .. } => {
                 let seen = self.faults.entry(*fault).or_default();
                 seen.kind = Some(kind.clone());
                 seen.brokers.clone_from(brokers);
+                seen.clients.clone_from(clients);
             }
             EventKind::FaultInjected { fault, called_at, proof, held_ms } => {
                 let called_ns = self.since_start(called_at.boottime_ns);

@@ -75,6 +75,7 @@ fn fault(holds: bool) -> [(u64, EventKind); 3] {
                 fault: 0,
                 kind: "mystery".to_owned(),
                 brokers: vec![1],
+                clients: vec![],
                 basis: String::new(),
                 same_for_all: true,
             },

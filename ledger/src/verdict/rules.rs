@@ -76,9 +76,10 @@ impl<'a> Judge<'a> {
                 self.add(ReasonKind::FaultUnproven, None, text);
             }
             None => {
+                let chose_nobody = fault.brokers.is_empty() && fault.clients.is_empty();
                 let why = match &fault.passed_over {
                     Some(why) => why,
-                    None if fault.brokers.is_empty() => "its selector chose no broker",
+                    None if chose_nobody => "its selector chose no broker",
                     None => "the run ended before it",
                 };
                 let text = format!("The {name} was never injected: {why}.");

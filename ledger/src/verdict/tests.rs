@@ -83,6 +83,7 @@ fn passing() -> Case {
             fault: 0,
             kind: "partition".to_owned(),
             brokers: vec![2],
+            clients: vec![],
             same_for_all: true,
             passed_over: None,
             injected: evidence(true),

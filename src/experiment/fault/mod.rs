@@ -4,6 +4,7 @@
 //! they are told.
 
 mod broker;
+mod client;
 mod disk;
 mod exec;
 mod network;
@@ -22,6 +23,8 @@ use super::value::duration;
 use super::{Place, Problem, Selector};
 
 pub use broker::{BrokerFault, RestartWait};
+pub(super) use client::clients_exist;
+pub use client::{ChosenClients, ClientFault, ClientRole};
 pub use disk::DiskFault;
 pub use exec::ExecFault;
 pub use network::{Cut, HARNESS_PORT, Listener, NetworkFault, Path, Peers, Ports, Shape, Way};
@@ -92,6 +95,8 @@ pub enum FaultKind {
     Disk(DiskFault),
     /// By commands of the experiment's own.
     Exec(ExecFault),
+    /// To the processes of clients.
+    Client(ClientFault),
 }
 
 /// What `for` means for a kind of fault.
@@ -109,10 +114,9 @@ enum HeldRule {
 impl FaultKind {
     /// The keys of all kinds.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        [&BrokerFault::NAMES[..], &NetworkFault::NAMES, &DiskFault::NAMES, &ExecFault::NAMES]
-            .into_iter()
-            .flatten()
-            .copied()
+        let groups =
+            [&BrokerFault::NAMES[..], &NetworkFault::NAMES, &DiskFault::NAMES, &ClientFault::NAMES, &ExecFault::NAMES];
+        groups.into_iter().flatten().copied()
     }
 
     /// Its key in the file.
@@ -123,17 +127,28 @@ impl FaultKind {
             Self::Network(fault) => fault.name(),
             Self::Disk(fault) => fault.name(),
             Self::Exec(fault) => fault.name(),
+            Self::Client(fault) => fault.name(),
         }
     }
 
-    /// Which brokers it hits.
+    /// Which brokers it hits; none where it hits clients.
     #[must_use]
-    pub const fn target(&self) -> &Selector {
+    pub const fn target(&self) -> Option<&Selector> {
         match self {
-            Self::Broker(fault) => fault.target(),
-            Self::Network(fault) => fault.target(),
-            Self::Disk(fault) => fault.target(),
-            Self::Exec(fault) => fault.target(),
+            Self::Broker(fault) => Some(fault.target()),
+            Self::Network(fault) => Some(fault.target()),
+            Self::Disk(fault) => Some(fault.target()),
+            Self::Exec(fault) => Some(fault.target()),
+            Self::Client(_) => None,
+        }
+    }
+
+    /// Which clients it hits, if that is its kind.
+    #[must_use]
+    pub const fn clients(&self) -> Option<&ChosenClients> {
+        match self {
+            Self::Client(fault) => Some(fault.chosen()),
+            Self::Broker(_) | Self::Network(_) | Self::Disk(_) | Self::Exec(_) => None,
         }
     }
 
@@ -142,7 +157,7 @@ impl FaultKind {
     pub const fn network(&self) -> Option<&NetworkFault> {
         match self {
             Self::Network(fault) => Some(fault),
-            Self::Broker(_) | Self::Disk(_) | Self::Exec(_) => None,
+            Self::Broker(_) | Self::Disk(_) | Self::Client(_) | Self::Exec(_) => None,
         }
     }
 
@@ -159,7 +174,7 @@ impl FaultKind {
         match self {
             Self::Broker(fault) => fault.ends_by_itself(),
             Self::Network(fault) => fault.ends_by_itself(),
-            Self::Disk(_) | Self::Exec(_) => false,
+            Self::Disk(_) | Self::Client(_) | Self::Exec(_) => false,
         }
     }
 
@@ -171,6 +186,7 @@ impl FaultKind {
             Self::Network(fault) => fault.end(),
             Self::Disk(fault) => fault.end(),
             Self::Exec(fault) => fault.end(),
+            Self::Client(fault) => fault.end(),
         }
     }
 
@@ -180,6 +196,7 @@ impl FaultKind {
             Self::Network(fault) => fault.held_rule(),
             Self::Disk(fault) => fault.held_rule(),
             Self::Exec(fault) => fault.held_rule(),
+            Self::Client(fault) => fault.held_rule(),
         }
     }
 
@@ -191,6 +208,8 @@ impl FaultKind {
             NetworkFault::read(check, raw).map(Self::Network)
         } else if DiskFault::NAMES.contains(&name) {
             DiskFault::read(check, raw).map(Self::Disk)
+        } else if ClientFault::NAMES.contains(&name) {
+            ClientFault::read(check, raw).map(Self::Client)
         } else {
             ExecFault::read(check, raw).map(Self::Exec)
         }
@@ -203,6 +222,7 @@ impl FaultKind {
             Self::Network(fault) => fault.write(raw),
             Self::Disk(fault) => fault.write(raw),
             Self::Exec(fault) => fault.write(raw),
+            Self::Client(fault) => fault.write(raw),
         }
     }
 }
@@ -214,6 +234,7 @@ impl fmt::Display for FaultSpec {
             FaultKind::Network(fault) => fault.fmt(f)?,
             FaultKind::Disk(fault) => fault.fmt(f)?,
             FaultKind::Exec(fault) => fault.fmt(f)?,
+            FaultKind::Client(fault) => fault.fmt(f)?,
         }
         tell_held(f, self.held)
     }

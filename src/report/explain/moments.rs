@@ -5,7 +5,7 @@ use lossproof_ledger::event::Look;
 use serde::Serialize;
 
 use crate::report::causes::at;
-use crate::report::terminal::words::{brokers, thousands};
+use crate::report::terminal::words::{brokers, thousands, whom};
 
 /// A claim to lead that lasts no longer is news that travels.
 const CLAIM_MIN_NS: u64 = 500_000_000;
@@ -93,7 +93,7 @@ fn of_faults(history: &History) -> Vec<Moment> {
         let kind = fault.kind.as_deref().map(|kind| format!(" ({kind})")).unwrap_or_default();
         let name = format!("fault {}{kind}", index + 1);
         let Some((called, proven)) = fault.injected else { continue };
-        let whom = brokers(&fault.brokers);
+        let whom = whom(&fault.brokers, &fault.clients);
         moments.push(Moment::new(
             called,
             if fault.proven {

@@ -65,6 +65,7 @@ pub(super) struct Client {
 pub(super) struct FaultHistory {
     pub(super) kind: Option<String>,
     pub(super) brokers: Vec<i32>,
+    pub(super) clients: Vec<String>,
     pub(super) basis: String,
     pub(super) same_for_all: Option<bool>,
     pub(super) passed_over: Option<String>,
@@ -202,10 +203,11 @@ impl History {
                     started.unasked = (!expected).then_some(how);
                 }
             }
-            EventKind::FaultResolved { fault, kind, brokers, basis, same_for_all } => {
+            EventKind::FaultResolved { fault, kind, brokers, clients, basis, same_for_all } => {
                 let history = self.faults.entry(fault).or_default();
                 history.kind = Some(kind);
                 history.brokers = brokers;
+                history.clients = clients;
                 history.basis = basis;
                 history.same_for_all = Some(same_for_all);
             }

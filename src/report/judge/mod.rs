@@ -79,7 +79,7 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
     let mut outcomes = Vec::with_capacity(experiment.profiles.len());
     let mut explained = IndexMap::new();
     for profile in &experiment.profiles {
-        let windows = windows::windows(experiment, &history, history.topics.get(&profile.name));
+        let windows = windows::windows(experiment, &history, &profile.name);
         let compacted = profile.is_compacted(&experiment.cluster);
         let evidence = journals.read(&profile.name, compacted, &history, windows)?;
         let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
@@ -211,6 +211,7 @@ fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcom
             fault: index,
             kind: spec.kind.name().to_owned(),
             brokers: fault.map(|f| f.brokers.clone()).unwrap_or_default(),
+            clients: fault.map(|f| f.clients.clone()).unwrap_or_default(),
             same_for_all: fault.and_then(|f| f.same_for_all).unwrap_or(true),
             passed_over: fault.and_then(|f| f.passed_over.clone()),
             injected: fault.and_then(|f| f.injected.as_ref()).map(evidence),
@@ -259,6 +260,7 @@ fn fault(index: usize, experiment: &Experiment, history: &History, profiles: &[P
         kind: experiment.faults[index].kind.name().to_owned(),
         target: seen.filter(|fault| fault.same_for_all.is_some()).map(|fault| Target {
             brokers: fault.brokers.clone(),
+            clients: fault.clients.clone(),
             basis: fault.basis.clone(),
             same_for_all: fault.same_for_all.unwrap_or(false),
         }),

@@ -7,8 +7,9 @@ use lossproof_ledger::availability::Window;
 use super::history::{FaultHistory, History, Topic};
 use crate::experiment::{Experiment, Held, Selector};
 
-/// One window for each fault of the experiment, in its order.
-pub(super) fn windows(experiment: &Experiment, history: &History, topic: Option<&Topic>) -> Vec<Window> {
+/// One window for each fault of the experiment, in its order, as it lies for one profile.
+pub(super) fn windows(experiment: &Experiment, history: &History, profile: &str) -> Vec<Window> {
+    let topic = history.topics.get(profile);
     let window = |(index, spec): (usize, &crate::experiment::FaultSpec)| {
         let fault = history.faults.get(&index);
         let Some((fault, injected)) = fault.and_then(|f| Some((f, f.injected.as_ref()?))) else {
@@ -27,7 +28,12 @@ pub(super) fn windows(experiment: &Experiment, history: &History, topic: Option<
             given_up_ns: awaited.filter(|recovered| !recovered.reached).map(|recovered| recovered.at_ns),
             partitions: None,
         };
-        window.partitions = topic.and_then(|topic| affected(history, topic, fault, spec.kind.target(), &window));
+        window.partitions = match (spec.kind.clients(), spec.kind.target()) {
+            // A client has to do with all partitions of its own profile, and with no other.
+            (Some(chosen), _) => (!chosen.has_profile(profile)).then(Vec::new),
+            (None, Some(selector)) => topic.and_then(|topic| affected(history, topic, fault, selector, &window)),
+            (None, None) => None,
+        };
         window
     };
     experiment.faults.iter().enumerate().map(window).collect()

@@ -209,6 +209,7 @@ mod tests {
             fault: 0,
             kind: "partition".to_owned(),
             brokers: vec![2],
+            clients: Vec::new(),
             basis: String::new(),
             same_for_all: true,
         }));

@@ -92,7 +92,7 @@ fn sum(parts: &[(u64, &str)]) -> String {
 
 fn fault(lines: &mut Vec<String>, report: &Report, index: usize, fault: &Fault, style: Style) {
     let target = match &fault.target {
-        Some(target) => format!("{} ({})", words::brokers(&target.brokers), target.basis),
+        Some(target) => format!("{} ({})", words::whom(&target.brokers, &target.clients), target.basis),
         None => "never fired".to_owned(),
     };
     let title = format!("fault {}: {}, {target}", index + 1, fault.kind);

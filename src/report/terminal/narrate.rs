@@ -16,7 +16,7 @@ pub(super) struct Narrator {
 
 struct Fault {
     kind: String,
-    brokers: Vec<i32>,
+    whom: String,
 }
 
 /// One line for people.
@@ -46,10 +46,10 @@ impl Narrator {
         }
     }
 
-    /// The brokers that the fault hits, as far as they are known.
+    /// Whom the fault hits, as far as that is known.
     pub(super) fn target(&self, index: usize) -> String {
         match self.faults.get(index) {
-            Some(Some(fault)) => words::brokers(&fault.brokers),
+            Some(Some(fault)) => fault.whom.clone(),
             _ => "an unresolved target".to_owned(),
         }
     }
@@ -90,8 +90,8 @@ impl Narrator {
             EventKind::ClientEnded { client, expected: false, how } => {
                 Line::new(Tone::Bad, format!("{} ended unasked: {how}", client))
             }
-            EventKind::FaultResolved { fault, kind, brokers, basis, same_for_all } => {
-                self.resolve(*fault, kind, brokers);
+            EventKind::FaultResolved { fault, kind, brokers, clients, basis, same_for_all } => {
+                self.resolve(*fault, kind, words::whom(brokers, clients));
                 let mut text = format!("{} will hit {}: {basis}", self.fault(*fault), self.target(*fault));
                 if !same_for_all {
                     text.push_str(" (not the same for all profiles, so the comparison is not fair)");
@@ -151,11 +151,11 @@ impl Narrator {
         Some(line)
     }
 
-    fn resolve(&mut self, index: usize, kind: &str, brokers: &[i32]) {
+    fn resolve(&mut self, index: usize, kind: &str, whom: String) {
         if self.faults.len() <= index {
             self.faults.resize_with(index + 1, || None);
         }
-        self.faults[index] = Some(Fault { kind: kind.to_owned(), brokers: brokers.to_vec() });
+        self.faults[index] = Some(Fault { kind: kind.to_owned(), whom });
     }
 
     fn proven(&self, fault: usize, done: &str, proof: &Proof) -> Line {

@@ -102,6 +102,7 @@ fn plain_output_tells_the_run_line_by_line() {
                 fault: 0,
                 kind: "partition".to_owned(),
                 brokers: vec![2],
+                clients: Vec::new(),
                 basis: "broker 2 leads partition 0 of both topics".to_owned(),
                 same_for_all: true,
             },

@@ -56,6 +56,15 @@ pub(in crate::report) fn brokers(ids: &[i32]) -> String {
     }
 }
 
+/// Whom a fault hit: `broker 2`, `resilient consumer 0 and resilient consumer 1`.
+pub(in crate::report) fn whom(ids: &[i32], clients: &[String]) -> String {
+    match clients {
+        [] => brokers(ids),
+        [one] => one.clone(),
+        [init @ .., last] => format!("{} and {last}", init.join(", ")),
+    }
+}
+
 /// Which process of a group's member or of a producer: `0`, or `0 (restart 1)`.
 pub(in crate::report) fn process(member: u16, incarnation: u16) -> String {
     match incarnation {

@@ -133,8 +133,9 @@ impl Drop for EndAll {
     }
 }
 
-/// The streams of a producer whose sequence 0 is due from `now_ns` on. Partitions take turns, so that
-/// the whole producer is as even as each of its streams.
+/// The streams of a producer whose first sequences are due from `now_ns` on: one that was started again goes
+/// on with what is due now, and does not make up for the time that it was away. Partitions take turns, so
+/// that the whole producer is as even as each of its streams.
 fn paces(producing: &Producing, now_ns: u64) -> Vec<Stream> {
     #[expect(
         clippy::cast_possible_truncation,
@@ -144,12 +145,13 @@ fn paces(producing: &Producing, now_ns: u64) -> Vec<Stream> {
     let turn_ns = (1e9 / producing.rate_per_s).max(1.0) as u64;
     let partitions = producing.partitions;
     (0..partitions)
-        .map(|partition| Stream {
-            producer: producing.producer,
-            partition,
-            first: 0,
-            start_ns: now_ns + turn_ns * u64::from(partition.unsigned_abs()),
-            period_ns: turn_ns * u64::from(partitions.unsigned_abs()),
+        .map(|partition| {
+            let first = producing.first_of(partition);
+            let first_ns = now_ns + turn_ns * u64::from(partition.unsigned_abs());
+            let period_ns = turn_ns * u64::from(partitions.unsigned_abs());
+            // As many periods have passed since this clock began: no sequence was offered before its time.
+            let start_ns = first_ns.saturating_sub(first.saturating_mul(period_ns));
+            Stream { producer: producing.producer, partition, first, start_ns, period_ns }
         })
         .collect()
 }
@@ -159,11 +161,11 @@ mod tests {
     use super::*;
     use crate::experiment::{OnFatal, OnQueueFull};
 
-    #[test]
-    fn partitions_take_turns_at_the_whole_rate() {
-        let producing = Producing {
+    fn producing(first: Vec<u64>) -> Producing {
+        Producing {
             producer: 4,
             partitions: 3,
+            first,
             rate_per_s: 2000.0,
             payload_bytes: 100,
             on_queue_full: OnQueueFull::Drop,
@@ -171,11 +173,24 @@ mod tests {
             keys: None,
             transactions: None,
             witness: None,
-        };
-        let due: Vec<u64> = paces(&producing, 10_000)
+        }
+    }
+
+    #[test]
+    fn partitions_take_turns_at_the_whole_rate() {
+        let due: Vec<u64> = paces(&producing(Vec::new()), 10_000)
             .iter()
             .flat_map(|stream| [stream.intended_ns(0), stream.intended_ns(1)])
             .collect();
         assert_eq!(due, [10_000, 1_510_000, 510_000, 2_010_000, 1_010_000, 2_510_000]);
+    }
+
+    #[test]
+    fn a_producer_that_was_started_again_goes_on_with_what_is_due_now() {
+        let now_ns = 60_000_000_000;
+        let streams = paces(&producing(vec![1000, 0, 1200]), now_ns);
+        let due: Vec<u64> = streams.iter().map(|stream| stream.intended_ns(stream.first) - now_ns).collect();
+        assert_eq!(due, [0, 500_000, 1_000_000]);
+        assert_eq!(streams[0].intended_ns(1001) - streams[0].intended_ns(1000), 1_500_000);
     }
 }

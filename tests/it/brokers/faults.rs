@@ -25,7 +25,7 @@ struct Stage {
 
 impl Stage {
     fn world(&self) -> World<'_> {
-        World { cluster: &self.cluster, network: &self.network, commands: &self.commands, gone: &[] }
+        World { cluster: &self.cluster, network: &self.network, commands: &self.commands, gone: &[], clients: None }
     }
 
     async fn settled(&self) {

@@ -74,6 +74,7 @@ impl Run {
             Behaviour::Producer(Producing {
                 producer: 5,
                 partitions,
+                first: Vec::new(),
                 rate_per_s,
                 payload_bytes: 200,
                 on_queue_full: OnQueueFull::Drop,
