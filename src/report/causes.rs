@@ -108,8 +108,10 @@ fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option
         DestroyedBy::GivenUp { error } => format!("given up by the client: {}", error_name(*error)),
         DestroyedBy::QueueFull => "dropped, as the client's queue was full".to_owned(),
         DestroyedBy::NotTaken { error } => format!("not taken by the client: {}", error_name(*error)),
-        DestroyedBy::ClientEnded { how: Some(how) } => format!("still in the client's hands when it ended ({how})"),
-        DestroyedBy::ClientEnded { how: None } => "of which its client said nothing".to_owned(),
+        DestroyedBy::ClientEnded { how: Some(how), fault } => {
+            format!("still in the client's hands when it ended ({how}){}", by(*fault))
+        }
+        DestroyedBy::ClientEnded { how: None, .. } => "of which its client said nothing".to_owned(),
         DestroyedBy::Unconfirmed => "so that nobody noticed".to_owned(),
         DestroyedBy::NotCommitted => "in a transaction that was not committed".to_owned(),
     })
@@ -263,15 +265,20 @@ fn destroyed_sentence(destroyed: &DestroyedBy, whom: Them) -> String {
         DestroyedBy::GivenUp { error } => format!("The client gave {them} up: {}.", error_name(*error)),
         DestroyedBy::QueueFull => format!("The client's queue was full, and the application dropped {them}."),
         DestroyedBy::NotTaken { error } => format!("The client did not take {them}: {}.", error_name(*error)),
-        DestroyedBy::ClientEnded { how: Some(how) } => {
-            format!("The client had {them} in hand when it ended ({how}), and never said what became of {them}.")
+        DestroyedBy::ClientEnded { how: Some(how), fault } => {
+            let by = by(*fault);
+            format!("The client had {them} in hand when it ended ({how}){by}, and never said what became of {them}.")
         }
-        DestroyedBy::ClientEnded { how: None } => format!("The client never said what became of {them}."),
+        DestroyedBy::ClientEnded { how: None, .. } => format!("The client never said what became of {them}."),
         DestroyedBy::NotCommitted => format!("{they} {were} sent in a transaction that was not committed."),
         DestroyedBy::Unconfirmed => {
             format!("With acks=0 nobody is asked whether {} arrived, so nobody noticed.", they.to_lowercase())
         }
     }
+}
+
+fn by(fault: Option<usize>) -> String {
+    fault.map(|fault| format!(" by fault {}", fault + 1)).unwrap_or_default()
 }
 
 fn during(fault: Option<usize>) -> String {

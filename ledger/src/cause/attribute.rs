@@ -23,7 +23,7 @@ pub(super) struct Attribution<'a> {
     pub(super) profile: &'a str,
     pub(super) acks: Acks,
     audited: &'a BTreeMap<i32, BTreeMap<i32, i64>>,
-    pub(super) paces: &'a [Stream],
+    pub(super) paces: &'a [(u16, Stream)],
 }
 
 /// A leader epoch as it was heard of.
@@ -51,7 +51,7 @@ impl<'a> Attribution<'a> {
         profile: &'a str,
         acks: Acks,
         audited: &'a BTreeMap<i32, BTreeMap<i32, i64>>,
-        paces: &'a [Stream],
+        paces: &'a [(u16, Stream)],
     ) -> Self {
         Self { history, profile, acks, audited, paces }
     }

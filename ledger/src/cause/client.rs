@@ -5,7 +5,8 @@ use super::gather::Piece;
 use super::passed::{Commit, Consumed};
 use super::{Cause, DestroyedBy, ExposedBy, FaultSeen, Sighting, Witness, member};
 use crate::category::Told;
-use crate::event::{PositionSource, Role};
+use crate::event::{ClientId, PositionSource, Role};
+use crate::journal::Stream;
 use crate::reconcile::StreamId;
 
 /// `RD_KAFKA_RESP_ERR__QUEUE_FULL`.
@@ -53,7 +54,7 @@ impl Attribution<'_> {
             // The reconciliation takes such a report for a promise, unless its transaction came to nothing.
             Some(Told::Acked) => DestroyedBy::NotCommitted,
             // The rest is what a client had in hand, without a word on it, when it ended.
-            Some(Told::Indeterminate) | None => DestroyedBy::ClientEnded { how: self.end_of_producer() },
+            Some(Told::Indeterminate) | None => self.end_of_producer(stream, piece.first),
         };
         let exposed_by = match destroyed {
             // It would have been refused at any time.
@@ -63,18 +64,38 @@ impl Attribution<'_> {
         Cause { exposed_by: exposed_by.into_iter().collect(), destroyed_by: vec![destroyed], ..Cause::default() }
     }
 
-    /// How the last producer process of the profile ended.
-    fn end_of_producer(&self) -> Option<String> {
-        let producer = |id: &crate::event::ClientId| id.profile == self.profile && id.role == Role::Producer;
-        self.history.ended.iter().rev().find(|(id, _)| producer(id)).map(|(_, how)| how.clone())
+    /// The pace by which a sequence was offered, and in which incarnation: the last that begins at or before it.
+    fn pace(&self, stream: StreamId, sequence: u64) -> Option<&(u16, Stream)> {
+        let own = |pace: &Stream| (pace.producer, pace.partition) == (stream.producer, stream.partition);
+        self.paces.iter().rfind(|(_, pace)| own(pace) && pace.first <= sequence)
+    }
+
+    /// How the producer process ended that had offered a sequence, and by which fault.
+    fn end_of_producer(&self, stream: StreamId, sequence: u64) -> DestroyedBy {
+        let Some((incarnation, _)) = self.pace(stream, sequence) else {
+            return DestroyedBy::ClientEnded { how: None, fault: None };
+        };
+        let is_it = |id: &ClientId| {
+            (id.profile.as_str(), id.role, id.incarnation) == (self.profile, Role::Producer, *incarnation)
+        };
+        let ended = self.history.ended.iter().rfind(|ended| is_it(&ended.client));
+        let fault = ended.and_then(|ended| {
+            let name = ClientId { incarnation: 0, ..ended.client.clone() }.to_string();
+            let by = |fault: &FaultSeen| {
+                let called_for =
+                    fault.injected.is_some_and(|(called, proven)| (called..=proven).contains(&ended.at_ns));
+                fault.proven && called_for && fault.clients.contains(&name)
+            };
+            self.history.faults.iter().find(|(_, fault)| by(fault)).map(|(index, _)| *index)
+        });
+        DestroyedBy::ClientEnded { how: ended.map(|ended| ended.how.clone()), fault }
     }
 
     /// Whether the partition had no leader, or one that did not answer or was hit by a fault, from when the first of
     /// the piece was due to when the last was given up.
     fn leader_away(&self, stream: StreamId, piece: &Piece) -> Option<ExposedBy> {
         let topic = self.history.topic(self.profile)?;
-        let pace =
-            self.paces.iter().find(|pace| (pace.producer, pace.partition) == (stream.producer, stream.partition))?;
+        let (_, pace) = self.pace(stream, piece.first)?;
         let due_ns = |sequence| self.history.since_start(pace.intended_ns(sequence));
         let from_ns = due_ns(piece.first);
         let to_ns = piece.told_ns.map_or(due_ns(piece.last), |(_, last)| last);

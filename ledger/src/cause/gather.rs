@@ -26,7 +26,8 @@ pub struct Gather<'a> {
     streams: BTreeMap<StreamId, Lost>,
     /// Ranges beyond `RANGES_MAX`, and those where nothing was lost.
     others: Vec<Anomaly>,
-    paces: Vec<Stream>,
+    /// With the number of the incarnation.
+    paces: Vec<(u16, Stream)>,
     /// By partition, the first offset of each leader epoch among the audited records.
     epochs: BTreeMap<i32, BTreeMap<i32, i64>>,
     passed: Passed<'a>,
@@ -93,9 +94,10 @@ impl<'a> Gather<'a> {
         self.streams.is_empty()
     }
 
-    /// Takes the pace of a stream, from the header of its journal.
-    pub fn stream(&mut self, stream: Stream) {
-        self.paces.push(stream);
+    /// Takes the pace of a stream in one incarnation of its producer, from the header of its journal. Those of one
+    /// stream come in the order of incarnations.
+    pub fn stream(&mut self, incarnation: u16, stream: Stream) {
+        self.paces.push((incarnation, stream));
     }
 
     /// Takes an entry of the audit's journal.
@@ -153,6 +155,9 @@ impl<'a> Gather<'a> {
         let passed = self.passed.finish();
         for range in self.streams.values_mut().flat_map(|lost| &mut lost.ranges) {
             range.fill();
+            let StreamId { producer, partition } = range.anomaly.stream;
+            let own = self.paces.iter().filter(|(_, pace)| (pace.producer, pace.partition) == (producer, partition));
+            own.for_each(|(_, pace)| range.part_at(pace.first));
             let consumed = passed.get(&(range.anomaly.stream, range.anomaly.first)).copied().unwrap_or_default();
             for piece in range.pieces.values() {
                 let cause = attribution.cause(&range.anomaly, piece, &consumed);
@@ -275,6 +280,18 @@ impl Range {
             whole.push(Piece::untold(next, self.anomaly.last));
         }
         self.pieces = whole.into_iter().map(|piece| (piece.first, piece)).collect();
+    }
+}
+
+impl Range {
+    /// Keeps apart what two incarnations had in hand.
+    fn part_at(&mut self, first: u64) {
+        let before = self.pieces.range_mut(..first).next_back().map(|(_, piece)| piece);
+        if let Some(piece) = before.filter(|piece| piece.told.is_none() && piece.last >= first) {
+            let rest = Piece::untold(first, piece.last);
+            piece.last = first - 1;
+            self.pieces.insert(first, rest);
+        }
     }
 }
 

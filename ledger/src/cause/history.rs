@@ -23,7 +23,7 @@ pub struct History {
     pub(super) looks: Vec<LookSeen>,
     pub(super) audits: BTreeMap<(String, i32), AuditSeen>,
     pub(super) positions: BTreeMap<(String, i32), (i64, PositionSource)>,
-    pub(super) ended: Vec<(ClientId, String)>,
+    pub(super) ended: Vec<ClientEnd>,
 }
 
 /// Who leads a partition from a moment on, as the newest view of any broker tells.
@@ -73,6 +73,14 @@ pub struct Silence {
     pub from_ns: u64,
     /// Until when; none if it never answered again.
     pub until_ns: Option<u64>,
+}
+
+/// The end of a client process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ClientEnd {
+    pub(super) at_ns: u64,
+    pub(super) client: ClientId,
+    pub(super) how: String,
 }
 
 /// A fault and its window.
@@ -255,7 +263,9 @@ impl History {
             EventKind::GroupPosition { profile, partition, position, source } => {
                 self.positions.insert((profile.clone(), *partition), (*position, *source));
             }
-            EventKind::ClientEnded { client, how, .. } => self.ended.push((client.clone(), how.clone())),
+            EventKind::ClientEnded { client, how, .. } => {
+                self.ended.push(ClientEnd { at_ns, client: client.clone(), how: how.clone() });
+            }
             _ => {}
         }
     }

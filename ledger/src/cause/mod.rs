@@ -221,6 +221,8 @@ pub enum DestroyedBy {
     ClientEnded {
         /// How, such as `exit 0`; none if its end was not seen.
         how: Option<String>,
+        /// The fault that ended it, by index; none if it is not known to be one.
+        fault: Option<usize>,
     },
     /// Nobody was asked to acknowledge them (acks=0), so nobody noticed.
     Unconfirmed,

@@ -35,6 +35,8 @@ struct Run {
     in_log: bool,
     /// Offset and leader epoch of other records that the audit reads.
     audited: Vec<(i64, i32)>,
+    /// First sequence of the producer's second incarnation.
+    restarted_at: Option<u64>,
 }
 
 fn leader(ms: u64, leader: i32, epoch: i32, isr: &[i32]) -> (u64, EventKind) {
@@ -110,6 +112,7 @@ impl Run {
             members: Vec::new(),
             in_log: false,
             audited: Vec::new(),
+            restarted_at: None,
         }
     }
 
@@ -146,7 +149,11 @@ impl Run {
         }
         let anomaly = Anomaly { stream: STREAM, first: 100, last: 139, finding: self.finding };
         let mut gather = Gather::new(&history, "p", self.acks, &[anomaly]);
-        gather.stream(Stream { producer: 0, partition: 0, first: 0, start_ns: ns(0), period_ns: 20_000_000 });
+        let pace = Stream { producer: 0, partition: 0, first: 0, start_ns: ns(0), period_ns: 20_000_000 };
+        gather.stream(0, pace);
+        if let Some(first) = self.restarted_at {
+            gather.stream(1, Stream { first, ..pace });
+        }
         let record = |offset: i64, leader_epoch, content| Record::Audited {
             partition: 0,
             offset,
@@ -415,7 +422,7 @@ fn what_was_never_acknowledged_names_who_gave_it_up() {
         (Told::Indeterminate, -192, DestroyedBy::GivenUp { error: -192 }),
         (Told::Unconfirmed, 0, DestroyedBy::Unconfirmed),
         (Told::Acked, 0, DestroyedBy::NotCommitted),
-        (Told::Indeterminate, 0, DestroyedBy::ClientEnded { how: None }),
+        (Told::Indeterminate, 0, DestroyedBy::ClientEnded { how: None, fault: None }),
     ];
     for (state, error, destroyed) in cases {
         let cause = all(state, error).cause();
@@ -424,7 +431,26 @@ fn what_was_never_acknowledged_names_who_gave_it_up() {
     let client = ClientId { profile: "p".to_owned(), role: Role::Producer, member: 0, incarnation: 0 };
     let ended = EventKind::ClientEnded { client, expected: true, how: "exit 0".to_owned() };
     let cause = undelivered([]).with([(5_000, ended)]).cause();
-    assert_eq!(cause.destroyed_by, [DestroyedBy::ClientEnded { how: Some("exit 0".to_owned()) }]);
+    assert_eq!(cause.destroyed_by, [DestroyedBy::ClientEnded { how: Some("exit 0".to_owned()), fault: None }]);
+}
+
+#[test]
+fn what_two_incarnations_had_in_hand_is_kept_apart() {
+    let client = |incarnation| ClientId { profile: "p".to_owned(), role: Role::Producer, member: 0, incarnation };
+    let ended = |ms, incarnation, how: &str| {
+        (ms, EventKind::ClientEnded { client: client(incarnation), expected: true, how: how.to_owned() })
+    };
+    let mut kill = fault(true);
+    if let EventKind::FaultResolved { brokers, clients, .. } = &mut kill[0].1 {
+        brokers.clear();
+        clients.push(client(0).to_string());
+    }
+    let ends = [ended(1_200, 0, "signal 9"), ended(30_000, 1, "exit 0")];
+    let run = Run { restarted_at: Some(120), ..undelivered([]).with(kill).with(ends) };
+    let parts = run.explained();
+    let found: Vec<_> = parts.iter().map(|p| (p.first, p.last, p.cause.clone().unwrap().destroyed_by)).collect();
+    let by = |how: &str, fault| vec![DestroyedBy::ClientEnded { how: Some(how.to_owned()), fault }];
+    assert_eq!(found, [(100, 119, by("signal 9", Some(0))), (120, 139, by("exit 0", None))]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use lossproof_ledger::event::Proof;
 use serde_json::{Value, json};
 
 use super::proc::Identity;
-use super::{CHANGE_LIMIT, ClientControl, ClientName, Finding, Process, becomes, together};
+use super::{CHANGE_LIMIT, ClientControl, ClientName, Finding, LOOK_INTERVAL, Process, becomes, together};
 
 /// A client that runs has spoken twice in this time.
 const SILENCE: Duration = Duration::from_millis(1200);
@@ -36,7 +36,7 @@ pub(super) async fn inject(
     };
     if stopped && identity.is_stopped() {
         let (threads, ms) = (threads.len(), ms(silent));
-        let text = format!("{id}: process {pid} with its {threads} threads is stopped, and was silent for {ms} ms");
+        let text = format!("{id}: process {pid} is stopped (threads: {threads}), and was silent for {ms} ms");
         Finding::new(true, text, evidence)
     } else {
         Finding::new(false, format!("{id}: process {pid} is not stopped (threads: {threads})"), evidence)
@@ -49,6 +49,7 @@ async fn silent(control: &dyn ClientControl, client: &ClientName) -> Option<Dura
     let wait = async {
         loop {
             let before = lines();
+            tokio::time::sleep(LOOK_INTERVAL).await;
             if !becomes(SILENCE, || lines() != before).await {
                 return SILENCE;
             }

@@ -176,7 +176,7 @@ async fn a_pause_is_proven_by_stopped_threads_and_silence_and_healed_by_the_same
         panic!("another way back")
     };
     let (clients, proof) = inject_into(&control, &fault).await;
-    assert!(proof.holds && proof.summary.contains("1 threads is stopped"), "{}", proof.summary);
+    assert!(proof.holds && proof.summary.contains("is stopped (threads: 1)"), "{}", proof.summary);
     let healed = pause::heal(Some(&control), &clients, &pids).await;
     assert!(healed.holds && healed.summary.contains("the same process"), "{}", healed.summary);
     let other = pause::heal(Some(&control), &clients, &[1]).await;
@@ -186,11 +186,12 @@ async fn a_pause_is_proven_by_stopped_threads_and_silence_and_healed_by_the_same
 #[tokio::test]
 async fn a_process_that_goes_on_was_not_paused() {
     let fault = ClientFault::Pause(chosen(None, ClientRole::Producer, None));
-    for manner in [Manner::Deaf, Manner::Talkative] {
+    join_all([Manner::Deaf, Manner::Talkative].map(async |manner| {
         let control = StandIns::new(manner);
         let (_, proof) = inject_into(&control, &fault).await;
         assert!(!proof.holds && proof.summary.contains("goes on speaking"), "{}", proof.summary);
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ const PAGES: &[(&str, &str)] = &[
     ("disk_fill", include_str!("disk_fill.md")),
     ("disk_wipe", include_str!("disk_wipe.md")),
     ("power_loss", include_str!("power_loss.md")),
+    ("client_kill", include_str!("client_kill.md")),
+    ("client_pause", include_str!("client_pause.md")),
+    ("client_stop", include_str!("client_stop.md")),
     ("exec", include_str!("exec.md")),
 ];
 

@@ -27,8 +27,8 @@ pub(super) fn explain(
             Source::Tail | Source::Parking => {}
         })?;
         for source in journals.sources(&profile.name) {
-            if let Source::Producer { stream, .. } = source {
-                gather.stream(stream);
+            if let Source::Producer { incarnation, stream, .. } = source {
+                gather.stream(incarnation, stream);
             }
         }
     }

@@ -8,6 +8,7 @@ mod broker_logs;
 mod causes;
 mod error;
 mod evidence;
+mod gone;
 mod history;
 mod members;
 mod windows;
@@ -81,7 +82,8 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
     for profile in &experiment.profiles {
         let windows = windows::windows(experiment, &history, &profile.name);
         let compacted = profile.is_compacted(&experiment.cluster);
-        let evidence = journals.read(&profile.name, compacted, &history, windows)?;
+        let mut evidence = journals.read(&profile.name, compacted, &history, windows)?;
+        gone::leave_out(&mut evidence.times.windows, experiment, &history, profile);
         let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
         explained.insert(profile.name.clone(), ranges);
         outcomes.push(ProfileOutcome {
