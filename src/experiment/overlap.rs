@@ -4,7 +4,7 @@ use humantime::format_duration;
 
 use super::check::Check;
 use super::source::Span;
-use super::{FaultSpec, Problem, Repeat, Selector, schedule};
+use super::{ChosenClients, FaultSpec, Problem, Repeat, Selector, schedule};
 
 /// Refuses pairs of faults that would take hold of the same broker, or client, at the same time. Whether two selectors
 /// that are resolved in the run name the same broker is found out there.
@@ -65,7 +65,8 @@ fn too_often(fault: &FaultSpec, repeat: &Repeat, whom: &str, at: &Span) -> Probl
 /// Whom two faults would both take hold of, in words.
 fn common(one: &FaultSpec, other: &FaultSpec) -> Option<String> {
     if let (Some(one), Some(other)) = (one.kind.clients(), other.kind.clients()) {
-        let narrower = if one.profile.is_none() || one.member.is_none() { other } else { one };
+        let narrowness = |chosen: &ChosenClients| (chosen.profile.is_some(), chosen.member.is_some());
+        let narrower = if narrowness(other) > narrowness(one) { other } else { one };
         return one.meet(other).then(|| narrower.to_string());
     }
     if !one.kind.takes_the_broker() || !other.kind.takes_the_broker() {

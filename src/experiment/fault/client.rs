@@ -107,14 +107,12 @@ impl ChosenClients {
 impl fmt::Display for ChosenClients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let role = self.role.word();
-        match self.member {
-            Some(member) => write!(f, "{role} {member}")?,
-            None if self.is_many() => write!(f, "all {role}s")?,
-            None => write!(f, "the {role}")?,
-        }
-        match &self.profile {
-            Some(profile) => write!(f, " of {profile}"),
-            None => f.write_str(" of every profile"),
+        match (self.member, &self.profile) {
+            (Some(member), Some(profile)) => write!(f, "{role} {member} of {profile}"),
+            (Some(member), None) => write!(f, "{role} {member} of each profile"),
+            (None, Some(profile)) if self.is_many() => write!(f, "all {role}s of {profile}"),
+            (None, Some(profile)) => write!(f, "the {role} of {profile}"),
+            (None, None) => write!(f, "the {role}s of all profiles"),
         }
     }
 }

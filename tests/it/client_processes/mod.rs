@@ -25,6 +25,7 @@ mod consumers;
 mod kills;
 mod lifecycle;
 mod producers;
+mod restarts;
 
 const RUN: u64 = 4711;
 const TOPIC: &str = "t";
