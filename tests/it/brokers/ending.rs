@@ -106,7 +106,7 @@ fn a_client_killed_from_outside_leaves_no_pass() {
 }
 
 /// Both identities, added up here once more.
-fn assert_balanced(counts: &Value) {
+pub fn assert_balanced(counts: &Value) {
     let sum = |names: &[&str]| -> u64 { names.iter().map(|name| counts[*name].as_u64().unwrap()).sum() };
     let undelivered: u64 = counts["undelivered"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
     let offered = sum(&["offered"]);

@@ -7,6 +7,7 @@
 
 mod capability;
 mod catalogue;
+mod client_faults;
 mod ending;
 pub mod engine;
 mod experiments;

@@ -31,9 +31,9 @@ async fn a_producer_goes_on_where_the_one_before_was_killed() {
             assert!(process.ended(soon()).await.expected, "{}", run.log(&spec));
         }
     }
-    let incarnations: Vec<Vec<(u64, u64)>> = (0..3).map(|incarnation| offered(&run, incarnation)).collect();
-    for partition in 0..2 {
-        let [one, two, three] = [0, 1, 2].map(|incarnation: usize| incarnations[incarnation][partition]);
+    let [one, two, three] = [0, 1, 2].map(|incarnation| offered(&run, incarnation));
+    assert_eq!((one.len(), two.len(), three.len()), (2, 2, 2));
+    for ((one, two), three) in one.into_iter().zip(two).zip(three) {
         assert_eq!((one.0, two.0, three.0), (0, one.1, two.1), "dense over all incarnations");
         assert!(three.1 > three.0);
     }
