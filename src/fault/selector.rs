@@ -50,8 +50,15 @@ pub async fn resolve(cluster: &Cluster, selector: &Selector, topics: &[String], 
             by_partition(cluster, topics, *partition, "leader", |leader, _| vec![leader]).await?
         }
         Selector::FollowersOf(partition) => {
+<<<<<<< HEAD
             by_partition(cluster, topics, *partition, "followers", |leader, replicas| {
                 replicas.iter().copied().filter(|&id| id != leader).collect()
+=======
+            by_partition(cluster, topics, partition, "followers", |leader, replicas| {
+                let mut followers: Vec<i32> = replicas.iter().copied().filter(|&id| id != leader).collect();
+                followers.sort_unstable();
+                followers
+>>>>>>> fdf83fc (Split the wire requests by theme, and add those of elections, options, replicas, records, coordinators and features)
             })
             .await?
         }

@@ -1,13 +1,12 @@
 //! The profiles' topics and groups: placed alike, so that every profile meets the same fault.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{only_internal_topics, with_any};
-use crate::cluster::wire::NewTopic;
+use crate::cluster::wire::{NewTopic, Resource};
 use crate::experiment::{Experiment, Profile};
 
 /// Partitions of `__consumer_offsets` and of `__transaction_state`, as the compose file sets them.
@@ -55,8 +54,10 @@ fn assignment(ids: &[i32], profile: &Profile) -> Vec<Vec<i32>> {
 /// # Errors
 /// What a broker says against it.
 pub async fn freeze(cluster: &Cluster, topic: &str) -> Result<()> {
-    let options = HashMap::from([("retention.ms", "-1"), ("retention.bytes", "-1"), ("cleanup.policy", "delete")]);
-    with_any(&cluster.harness(), async |wire| wire.set_topic_config(topic, &options).await)
+    let options = [("retention.ms", "-1"), ("retention.bytes", "-1"), ("cleanup.policy", "delete")]
+        .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+    let topic = Resource::Topic(topic.to_owned());
+    with_any(&cluster.harness(), async |wire| wire.change_config(&topic, &options).await)
         .await
         .with_context(|| format!("can't freeze {topic}"))
 }
