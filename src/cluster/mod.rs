@@ -9,7 +9,7 @@ pub mod start;
 pub mod sweep;
 pub mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -21,6 +21,7 @@ use engine::Engine;
 use readiness::Address;
 use session::{Session, Subnet};
 use shell::NetShell;
+use wire::Resource;
 
 /// A cluster whose brokers were ready.
 pub struct Cluster {
@@ -127,7 +128,7 @@ impl Cluster {
     }
 
     /// What must be the same before another experiment may use this cluster: all brokers up and in
-    /// sync with nothing but internal topics, no network rule, the disks' free space back.
+    /// sync with nothing but internal topics, no option changed, no network rule, the disks' free space back.
     ///
     /// # Errors
     /// A sentence about what differs.
@@ -135,6 +136,7 @@ impl Cluster {
         const LIMIT: Duration = Duration::from_secs(10);
         readiness::settled(&self.harness(), &[], LIMIT).await.context("not settled")?;
         readiness::only_internal_topics(&self.harness(), LIMIT).await?;
+        self.has_no_changed_option().await?;
         for broker in &self.brokers {
             let rules = self.in_namespace(broker.id, "tc qdisc show").await?;
             // Below a root that may be kept ready for rules.
@@ -146,6 +148,28 @@ impl Cluster {
                 broker.id,
                 self.spec.disk_bytes
             );
+        }
+        Ok(())
+    }
+
+    /// Whether no option was changed while it ran, as a fault may have done whose healing failed.
+    ///
+    /// # Errors
+    /// One that was.
+    pub async fn has_no_changed_option(&self) -> Result<()> {
+        /// What brokers set on their own topics when they create them.
+        const OF_INTERNAL_TOPICS: [&str; 3] = ["cleanup.policy", "compression.type", "segment.bytes"];
+        let any = self.harness();
+        let view = readiness::with_any(&any, async |wire| wire.view(None).await).await?;
+        let topics: BTreeSet<String> = view.partitions.into_iter().map(|state| state.topic).collect();
+        let topics = topics.into_iter().map(|topic| (any.clone(), Resource::Topic(topic), &OF_INTERNAL_TOPICS[..]));
+        let brokers = any.iter().map(|(id, address)| (vec![(*id, address.clone())], Resource::Broker(*id), &[][..]));
+        for (asked, resource, usual) in brokers.chain(topics) {
+            let entries = readiness::with_any(&asked, async |wire| wire.config(&resource, None).await).await?;
+            let changed = entries.iter().find(|entry| entry.is_own && !usual.contains(&entry.name.as_str()));
+            if let Some(entry) = changed {
+                anyhow::bail!("{} is set on {resource}", entry.name);
+            }
         }
         Ok(())
     }

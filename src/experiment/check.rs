@@ -19,12 +19,14 @@ pub struct Check {
     pub partitions: Vec<(i32, Span)>,
     /// Clients that faults were to hit, with the places of their profile and of their member.
     pub clients: Vec<(ChosenClients, Span, Span)>,
+    /// Where somebody was named who is there only if a profile has transactions.
+    pub transactional: Vec<Span>,
 }
 
 impl Check {
     /// Nothing wrong yet.
     pub fn new(source: Arc<Source>) -> Self {
-        Self { source, problems: Vec::new(), partitions: Vec::new(), clients: Vec::new() }
+        Self { source, problems: Vec::new(), partitions: Vec::new(), clients: Vec::new(), transactional: Vec::new() }
     }
 
     /// Where a value stands.

@@ -35,12 +35,13 @@ mod yaml;
 pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
-    After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, DiskFault, ExecFault, FaultKind, FaultSpec,
-    HARNESS_PORT, Held, Listener, Moment, NetworkFault, Path, Peers, Ports, Repeat, RestartWait, Shape, Way,
+    After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Destination, DiskFault, Election, ExecFault,
+    FaultKind, FaultSpec, HARNESS_PORT, Held, KafkaFault, Listener, Moment, NetworkFault, OfPartition, Path, Peers,
+    Ports, Repeat, RestartWait, Shape, Way,
 };
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
-pub use selector::Selector;
+pub use selector::{Coordinator, Selector};
 pub use words::Word;
 
 use std::path::PathBuf;

@@ -34,6 +34,28 @@ pub const TOPIC_OPTIONS: &[&str] = &[
     "unclean.leader.election.enable",
 ];
 
+/// Broker options that the cluster's own definition depends on.
+pub const OWNED_BROKER_CONFIG: &[&str] = &[
+    "advertised.listeners",
+    "broker.id",
+    "cluster.id",
+    "control.plane.listener.name",
+    "controller.listener.names",
+    "controller.quorum.bootstrap.servers",
+    "controller.quorum.voters",
+    "early.start.listeners",
+    "inter.broker.listener.name",
+    "listener.security.protocol.map",
+    "listeners",
+    "log.dir",
+    "log.dirs",
+    "metadata.log.dir",
+    "node.id",
+    "process.roles",
+    "security.inter.broker.protocol",
+    "zookeeper.connect",
+];
+
 /// Names of broker and topic options are lower-case words joined by dots. What is not among the `known` ones may be new
 /// in some version of Kafka; one letter beside a known one it is a slip.
 pub fn check_name(check: &mut Check, key: &str, at: &Span, known: &[&str]) {

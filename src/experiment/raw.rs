@@ -155,6 +155,15 @@ pub struct Fault {
     pub client_pause: Option<Spanned<Clients>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_stop: Option<Spanned<Clients>>,
+    pub elect_leader: Option<Spanned<ElectLeader>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub move_leader: Option<Spanned<MoveLeader>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_config: Option<Spanned<TopicConfig>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker_config: Option<Spanned<BrokerConfig>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete_records: Option<Spanned<DeleteRecords>>,
 }
 
 impl Fault {
@@ -182,11 +191,16 @@ impl Fault {
             client_kill: None,
             client_pause: None,
             client_stop: None,
+            elect_leader: None,
+            move_leader: None,
+            topic_config: None,
+            broker_config: None,
+            delete_records: None,
         }
     }
 
     /// Every kind's key, with its place where it is given.
-    pub fn kinds(&self) -> [(&'static str, Option<Location>); 16] {
+    pub fn kinds(&self) -> [(&'static str, Option<Location>); 21] {
         [
             ("kill", place(&self.kill)),
             ("restart", place(&self.restart)),
@@ -204,6 +218,11 @@ impl Fault {
             ("client_kill", place(&self.client_kill)),
             ("client_pause", place(&self.client_pause)),
             ("client_stop", place(&self.client_stop)),
+            ("elect_leader", place(&self.elect_leader)),
+            ("move_leader", place(&self.move_leader)),
+            ("topic_config", place(&self.topic_config)),
+            ("broker_config", place(&self.broker_config)),
+            ("delete_records", place(&self.delete_records)),
         ]
     }
 }
@@ -341,6 +360,48 @@ pub struct Clients {
     pub role: Text,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<Text>,
+}
+
+/// `elect_leader:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ElectLeader {
+    pub partition: Text,
+    pub election: Text,
+}
+
+/// `move_leader:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveLeader {
+    pub partition: Text,
+    pub to: Spanned<Selector>,
+}
+
+/// `topic_config:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicConfig {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic: Option<Text>,
+    pub config: Spanned<Options>,
+}
+
+/// `broker_config:` of a fault.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokerConfig {
+    pub target: Spanned<Selector>,
+    pub config: Spanned<Options>,
+}
+
+/// `delete_records:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteRecords {
+    pub partition: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<Text>,
 }
 
 /// A selector: a word, a list of ids, or a map with one key.

@@ -18,10 +18,15 @@ pub const RECOVERY_ESTIMATE: Duration = Duration::from_secs(10);
 #[must_use]
 pub const fn brokers(selector: &Selector) -> u32 {
     match selector {
-        Selector::All => BROKERS,
+        Selector::All | Selector::ReplicasOf(_) => BROKERS,
         Selector::FollowersOf(_) => BROKERS - 1,
         Selector::These(ids) => ids.len() as u32,
-        Selector::Broker(_) | Selector::LeaderOf(_) | Selector::Controller | Selector::Random => 1,
+        Selector::Broker(_)
+        | Selector::LeaderOf(_)
+        | Selector::LeaderOfTopic { .. }
+        | Selector::CoordinatorOf(_)
+        | Selector::Controller
+        | Selector::Random => 1,
     }
 }
 

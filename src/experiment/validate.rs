@@ -23,28 +23,6 @@ const WARM_UP_DEFAULT: Duration = Duration::from_secs(5);
 const AFTER_RECOVERY_DEFAULT: Duration = Duration::from_secs(10);
 const MAX_DEFAULT: Duration = Duration::from_secs(5 * 60);
 
-/// Broker options that the cluster's own definition depends on.
-const OWNED_BROKER_CONFIG: &[&str] = &[
-    "advertised.listeners",
-    "broker.id",
-    "cluster.id",
-    "control.plane.listener.name",
-    "controller.listener.names",
-    "controller.quorum.bootstrap.servers",
-    "controller.quorum.voters",
-    "early.start.listeners",
-    "inter.broker.listener.name",
-    "listener.security.protocol.map",
-    "listeners",
-    "log.dir",
-    "log.dirs",
-    "metadata.log.dir",
-    "node.id",
-    "process.roles",
-    "security.inter.broker.protocol",
-    "zookeeper.connect",
-];
-
 /// Reads and validates one experiment.
 ///
 /// # Errors
@@ -142,8 +120,8 @@ fn cluster(check: &mut Check, raw: Option<&raw::Cluster>) -> Option<ClusterSpec>
     let mut broker_config = Vec::new();
     for (key, value) in raw.broker_config.iter().flat_map(|config| &config.0) {
         let at = check.span(key);
-        option_name::check_name(check, &key.value, &at, OWNED_BROKER_CONFIG);
-        if OWNED_BROKER_CONFIG.contains(&key.value.as_str()) {
+        option_name::check_name(check, &key.value, &at, option_name::OWNED_BROKER_CONFIG);
+        if option_name::OWNED_BROKER_CONFIG.contains(&key.value.as_str()) {
             check.report(
                 Problem::new(format!("`{}` is set by lossproof", key.value))
                     .at(&at, "the faults depend on it")
@@ -206,7 +184,9 @@ fn faults(
     names: &[&str],
 ) -> Option<Vec<super::FaultSpec>> {
     let (faults, complete) = fault::faults(check, raw.faults.as_deref().unwrap_or_default());
-    selector::partitions_exist(check, profiles.unwrap_or_default());
+    if let Some(profiles) = profiles {
+        selector::are_there(check, profiles);
+    }
     fault::clients_exist(check, profiles.unwrap_or_default(), names);
     overlap::refuse_conflicts(check, &faults);
     complete.then(|| faults.into_iter().map(|(fault, _)| fault).collect())

@@ -129,6 +129,31 @@ where
     })
 }
 
+/// A share such as `50%`, in whole per cent.
+pub fn percent(text: &str) -> Result<u8, Wrong> {
+    let number = text.strip_suffix('%').map(str::trim_end).and_then(|number| number.parse::<u8>().ok());
+    number.filter(|number| (1..=100).contains(number)).ok_or_else(|| {
+        let wrong = Wrong::new(format!("`{text}` is not a possible share"), "expected `all`, or `1%` to `100%`");
+        match text.parse::<u8>() {
+            Ok(number @ 1..=100) => wrong.hint(format!("write `{number}%`")),
+            _ => wrong,
+        }
+    })
+}
+
+/// A topic's name as Kafka allows it.
+pub fn topic(text: &str) -> Result<String, Wrong> {
+    let fits = (1..=249).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && !matches!(text, "." | "..");
+    fits.then(|| text.to_owned()).ok_or_else(|| {
+        Wrong::new(
+            format!("`{text}` can't be the name of a topic"),
+            "expected up to 249 letters, digits, `.`, `_` and `-`, such as `__consumer_offsets`",
+        )
+    })
+}
+
 /// One of an enum's words.
 pub fn word<T: Word>(text: &str, what: &str) -> Result<T, Wrong> {
     let words = || T::WORDS.iter().map(|(word, _)| *word);

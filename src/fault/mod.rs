@@ -8,7 +8,9 @@ mod broker;
 pub mod client;
 mod disk;
 pub mod exec;
+mod followed;
 pub mod journal;
+mod kafka;
 pub mod needs;
 pub mod net;
 pub mod network;
@@ -29,8 +31,10 @@ use crate::cluster::Cluster;
 use crate::exit::EnvironmentProblem;
 use crate::experiment::{DiskFault, FaultKind, FaultSpec, Held, NetworkFault};
 
+pub use followed::Followed;
+pub use kafka::{Led, Options};
 pub use random::Draw;
-pub use selector::Target;
+pub use selector::{Subjects, Target};
 pub use undo::Undo;
 
 /// Tells of a step of a fault that takes several.
@@ -49,6 +53,8 @@ pub struct World<'a> {
     pub gone: &'a [i32],
     /// The clients of this run, while there are any.
     pub clients: Option<&'a dyn ClientControl>,
+    /// How far the logs were read that the harness follows.
+    pub followed: &'a Followed,
 }
 
 /// What must be before the clients start, for faults that need it.
@@ -75,25 +81,29 @@ pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
 ///
 /// # Errors
 /// When no broker answers.
-pub async fn target(world: World<'_>, kind: &FaultKind, topics: &[String], draw: Draw) -> Result<Target> {
+pub async fn target(world: World<'_>, kind: &FaultKind, subjects: Subjects<'_>, draw: Draw) -> Result<Target> {
     match (kind, kind.target()) {
-        (FaultKind::Network(kind), _) => network::target(world.cluster, kind, topics, draw).await,
+        (FaultKind::Network(kind), _) => network::target(world.cluster, kind, subjects, draw).await,
         (FaultKind::Client(kind), _) => Ok(client::resolve(world.clients, kind.chosen())),
-        (_, Some(selector)) => selector::resolve(world.cluster, selector, topics, draw).await,
+        (_, Some(selector)) => selector::resolve(world.cluster, selector, subjects, draw).await,
         (_, None) => bail!("`{}` hits nobody", kind.name()),
     }
 }
 
 /// How fault number `fault` will be taken back.
-pub fn undo(fault: usize, kind: &FaultKind, target: &Target, world: World<'_>) -> Undo {
-    match kind {
+///
+/// # Errors
+/// When what it would change can't be read beforehand; nothing was done then.
+pub async fn undo(fault: usize, kind: &FaultKind, target: &Target, world: World<'_>) -> Result<Undo> {
+    Ok(match kind {
         FaultKind::Broker(kind) => broker::undo(kind, &target.brokers),
         // Rules may stand at both ends of a connection.
         FaultKind::Network(_) => Undo::Reconnect { fault, brokers: world.cluster.ids() },
         FaultKind::Disk(kind) => disk::undo(kind, &target.brokers),
+        FaultKind::Kafka(kind) => kafka::undo(world.cluster, kind, target).await?,
         FaultKind::Exec(kind) => Undo::Exec { fault, way: world.commands.way(fault, kind, target, world.cluster) },
         FaultKind::Client(kind) => client::undo(kind, &target.clients, world.clients),
-    }
+    })
 }
 
 /// How long a fault is held after its injection; none when it has ended by itself by then.
@@ -117,6 +127,7 @@ pub async fn inject(
         FaultKind::Broker(kind) => broker::inject(world, kind, spec.held, &target.brokers, note).await,
         FaultKind::Network(kind) => network::inject(&Ground::of(world)?, fault, kind, target, note).await,
         FaultKind::Disk(kind) => disk::inject(world.cluster, kind, &target.brokers).await,
+        FaultKind::Kafka(kind) => kafka::inject(world, kind, target).await,
         FaultKind::Exec(kind) => {
             let way = world.commands.way(fault, kind, target, world.cluster);
             world.commands.inject(fault, &kind.start, &way).await
@@ -132,7 +143,8 @@ fn brokers_of(ids: &[i32]) -> String {
     format!("broker{plural} {}", ids.join(", "))
 }
 
-/// Collects what was found of several brokers or clients into one proof, which holds only if every finding does.
+/// Collects what was found of several brokers, clients or partitions into one proof, which holds only if every finding
+/// does.
 #[derive(Debug, Default)]
 struct Findings {
     failed: bool,

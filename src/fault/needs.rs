@@ -21,8 +21,8 @@ pub fn needs(kind: &FaultKind) -> Vec<Requirement> {
     match kind {
         FaultKind::Network(fault) => network::needs(fault).into_iter().map(Requirement::Packets).collect(),
         FaultKind::Disk(fault) => disk::needs(fault),
-        // The engine's own doing, the kernel's, or the commands' own matter.
-        FaultKind::Broker(_) | FaultKind::Client(_) | FaultKind::Exec(_) => Vec::new(),
+        // The engine's own doing, the brokers', the kernel's, or the commands' own matter.
+        FaultKind::Broker(_) | FaultKind::Kafka(_) | FaultKind::Client(_) | FaultKind::Exec(_) => Vec::new(),
     }
 }
 

@@ -3,11 +3,12 @@
 use anyhow::Result;
 use lossproof_ledger::event::Proof;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
 use super::client::ClientName;
 use super::exec::Way;
 use super::network::Ground;
-use super::{World, broker, brokers_of, client, disk, network};
+use super::{Led, Options, World, broker, brokers_of, client, disk, kafka, network};
 
 /// How to take a fault back. Data, so that it can be kept on disk before the fault is applied.
 #[must_use = "a fault that is not taken back outlives its window"]
@@ -29,6 +30,12 @@ pub enum Undo {
     Thaw(Vec<i32>),
     /// Mount the disks of these brokers anew, and start those that do not run.
     RestorePower(Vec<i32>),
+    /// Give these options the values that they had.
+    RestoreConfig(Vec<Options>),
+    /// Let those lead who led, and put the replicas in the order that they had.
+    RestoreLeaders(Vec<Led>),
+    /// There is nothing to take back, for this reason.
+    Nothing(String),
     /// Run the experiment's own command.
     Exec {
         /// The fault's number.
@@ -59,9 +66,24 @@ impl Undo {
             }
             Self::Thaw(brokers) => format!("thaw {}", brokers_of(brokers)),
             Self::RestorePower(brokers) => format!("mount the disk of {} anew and start it", brokers_of(brokers)),
+            Self::RestoreConfig(before) => before.iter().map(Options::describe).collect::<Vec<_>>().join("; "),
+            Self::RestoreLeaders(before) => before.iter().map(Led::describe).collect::<Vec<_>>().join("; "),
+            Self::Nothing(why) => format!("nothing to do: {why}"),
             Self::Exec { way, .. } => format!("run `{}`", way.undo.trim()),
             Self::StartClients(clients) => format!("start {} again", names(clients)),
             Self::ResumeClients { clients, .. } => format!("let {} go on", names(clients)),
+        }
+    }
+
+    /// What it puts back, in words: changed again meanwhile, nobody would know what there was at first.
+    #[must_use]
+    pub fn puts_back(&self) -> Vec<String> {
+        match self {
+            Self::RestoreConfig(before) => before.iter().flat_map(Options::names).collect(),
+            Self::RestoreLeaders(before) => {
+                before.iter().map(|led| format!("the leadership of {}", led.name())).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -77,6 +99,11 @@ impl Undo {
             Self::FreeDisks(brokers) => disk::fill::heal(cluster, brokers).await,
             Self::Thaw(brokers) => broker::pause::heal(cluster, brokers).await,
             Self::RestorePower(brokers) => disk::power_loss::heal(cluster, brokers).await,
+            Self::RestoreConfig(before) => kafka::config::heal(cluster, before).await,
+            Self::RestoreLeaders(before) => kafka::move_leader::heal(cluster, before).await,
+            Self::Nothing(why) => {
+                Ok(Proof { holds: true, summary: format!("nothing to take back: {why}"), evidence: Map::new() })
+            }
             Self::Exec { fault, way } => world.commands.heal(*fault, way).await,
             Self::StartClients(clients) => Ok(client::kill::heal(world.clients, clients).await),
             Self::ResumeClients { clients, pids } => Ok(client::pause::heal(world.clients, clients, pids).await),
@@ -94,6 +121,9 @@ impl Undo {
             | Self::FreeDisks(_)
             | Self::Thaw(_)
             | Self::RestorePower(_)
+            | Self::RestoreConfig(_)
+            | Self::RestoreLeaders(_)
+            | Self::Nothing(_)
             | Self::StartClients(_)
             | Self::ResumeClients { .. } => None,
         }

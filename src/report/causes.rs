@@ -94,6 +94,7 @@ fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option
         DestroyedBy::Truncation { broker, .. } => format!("truncated when broker {broker} followed it"),
         DestroyedBy::LogCutShort { broker, .. } => format!("gone from its log when broker {broker} came back"),
         DestroyedBy::Retention { .. } => "removed by retention before it was processed".to_owned(),
+        DestroyedBy::Deletion { .. } => "deleted on demand before it was processed".to_owned(),
         DestroyedBy::Commit { member, incarnation, closing, .. } => {
             let leaving = if *closing { " as it left its partition" } else { "" };
             format!("passed over by a commit of member {}{leaving}", process(*member, *incarnation))
@@ -237,6 +238,10 @@ fn destroyed_sentence(destroyed: &DestroyedBy, whom: Them) -> String {
             at(*silent_ns),
             during(*fault)
         ),
+        DestroyedBy::Deletion { before, fault } => {
+            let before = offset_of(*before);
+            format!("Fault {} deleted {them}, as all records before offset {before}.", fault + 1)
+        }
         DestroyedBy::Retention { log_start } => {
             format!("Retention removed {them}: the log began at offset {} when it was audited.", offset_of(*log_start))
         }

@@ -20,7 +20,7 @@ use crate::cluster::Cluster;
 use crate::cluster::readiness::{known, settled, with_any};
 use crate::experiment::schedule::{ends_by_state, faults_end};
 use crate::experiment::{Experiment, Profile};
-use crate::fault;
+use crate::fault::{self, Subjects};
 
 /// How long clients may take to connect, join their groups and see a first message through.
 const CLIENT_START_LIMIT: Duration = Duration::from_secs(60);
@@ -61,6 +61,14 @@ impl Stage<'_> {
 
     fn topics(&self) -> Vec<String> {
         self.experiment.profiles.iter().map(|profile| self.topic(profile)).collect()
+    }
+
+    /// Of each profile that has transactions, the id of partition 0.
+    fn transactional_ids(&self) -> Vec<String> {
+        let transactional = self.experiment.profiles.iter().filter(|p| p.producer.transaction_messages.is_some());
+        let ids = transactional
+            .filter_map(|own| topics::transactional_ids(self.experiment, own, self.run).into_iter().next());
+        ids.collect()
     }
 
     fn phase(&self, phase: Phase, expected: Option<Duration>) -> Result<()> {
@@ -107,13 +115,13 @@ impl Stage<'_> {
 
         let zero = Instant::now();
         self.phase(Phase::Faults, planned(self.experiment))?;
-        let topics = self.topics();
+        let (topics, transactional_ids) = (self.topics(), self.transactional_ids());
         let scene = Scene {
             cluster: self.cluster,
             clients: &clients,
             faults: &self.experiment.faults,
             seed: self.experiment.seed.unwrap_or(self.run),
-            topics: &topics,
+            subjects: Subjects { topics: &topics, groups: &groups, transactional_ids: &transactional_ids },
             run_dir: self.run_dir,
             zero,
             active: self.active,
@@ -140,7 +148,7 @@ impl Stage<'_> {
 
     /// Starts to follow the topics whose records may be gone before the audit.
     fn tails(&self) -> Result<Vec<Option<TailReader>>> {
-        let Experiment { profiles, cluster, workload, .. } = self.experiment;
+        let Experiment { profiles, .. } = self.experiment;
         let start = |profile: &Profile| {
             TailReader::start(tail::Plan {
                 bootstrap: self.cluster.harness_bootstrap(),
@@ -149,9 +157,10 @@ impl Stage<'_> {
                 topic: self.topic(profile),
                 partitions: profile.topic.partitions,
                 journals: self.run_dir.join("journal"),
+                followed: self.active.followed().clone(),
             })
         };
-        let needed = |profile: &&Profile| tail::is_needed(profile, cluster, workload.max);
+        let needed = |profile: &&Profile| tail::is_needed(profile, self.experiment);
         profiles.iter().map(|profile| Some(profile).filter(needed).map(start).transpose()).collect()
     }
 

@@ -21,7 +21,7 @@ use crate::fault::client::{self, ClientName};
 use crate::fault::exec::Commands;
 use crate::fault::journal::{self, Entry, Written};
 use crate::fault::net::Network;
-use crate::fault::{self, Draw, Target, Undo, World};
+use crate::fault::{self, Draw, Followed, Subjects, Target, Undo, World};
 
 /// How long a cluster may take to be as before.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
@@ -32,6 +32,7 @@ pub struct Active {
     applied: Mutex<Vec<Applied>>,
     network: Network,
     commands: Commands,
+    followed: Followed,
 }
 
 #[derive(Debug, Clone)]
@@ -48,12 +49,15 @@ struct Applied {
 enum Taken {
     Broker(i32),
     Client(ClientName),
+    /// What its undo puts back, in words.
+    Setting(String),
 }
 
 impl Taken {
-    fn by(kind: &FaultKind, target: &Target) -> Vec<Self> {
+    fn by(kind: &FaultKind, target: &Target, undo: &Undo) -> Vec<Self> {
         let brokers = target.brokers.iter().filter(|_| kind.takes_the_broker()).copied().map(Self::Broker);
-        brokers.chain(target.clients.iter().cloned().map(Self::Client)).collect()
+        let clients = target.clients.iter().cloned().map(Self::Client);
+        brokers.chain(clients).chain(undo.puts_back().into_iter().map(Self::Setting)).collect()
     }
 }
 
@@ -62,6 +66,7 @@ impl fmt::Display for Taken {
         match self {
             Self::Broker(id) => write!(f, "broker {id}"),
             Self::Client(name) => name.fmt(f),
+            Self::Setting(setting) => f.write_str(setting),
         }
     }
 }
@@ -69,12 +74,24 @@ impl fmt::Display for Taken {
 impl Active {
     /// Nothing yet.
     pub fn new(commands: Commands) -> Self {
-        Self { applied: Mutex::default(), network: Network::default(), commands }
+        Self { applied: Mutex::default(), network: Network::default(), commands, followed: Followed::default() }
     }
 
     /// What faults work on, where there are no clients.
     pub const fn world<'a>(&'a self, cluster: &'a Cluster) -> World<'a> {
-        World { cluster, network: &self.network, commands: &self.commands, gone: &[], clients: None }
+        World {
+            cluster,
+            network: &self.network,
+            commands: &self.commands,
+            followed: &self.followed,
+            gone: &[],
+            clients: None,
+        }
+    }
+
+    /// Where tail readers tell how far they are.
+    pub const fn followed(&self) -> &Followed {
+        &self.followed
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Applied>> {
@@ -135,8 +152,8 @@ pub struct Scene<'a> {
     pub seed: u64,
     /// The clients.
     pub clients: &'a Clients,
-    /// The profiles' topics.
-    pub topics: &'a [String],
+    /// What the profiles work with.
+    pub subjects: Subjects<'a>,
     /// The directory of the run.
     pub run_dir: &'a Path,
     /// The end of warm-up.
@@ -171,7 +188,7 @@ impl Actor for Scene<'_> {
         }
         recovered(self, faults, moments).await?;
         for &fault in faults {
-            replicas::look(self.cluster, self.topics, Look::Recovered, Some(fault), self.recorder).await?;
+            replicas::look(self.cluster, self.subjects.topics, Look::Recovered, Some(fault), self.recorder).await?;
         }
         Ok(())
     }
@@ -191,10 +208,10 @@ impl Scene<'_> {
 
     /// One fault from its time to its healing. False if it hit nobody.
     async fn fault(self, index: usize, due: Instant, moments: &Moments) -> Result<bool> {
-        let Self { cluster, faults, seed, topics, run_dir, active, recorder, .. } = self;
+        let Self { cluster, faults, seed, subjects, run_dir, active, recorder, .. } = self;
         let spec = &faults[index];
         sleep_until(due).await;
-        let target = fault::target(self.world(), &spec.kind, topics, Draw { seed, fault: index }).await?;
+        let target = fault::target(self.world(), &spec.kind, subjects, Draw { seed, fault: index }).await?;
         recorder.emit(EventKind::FaultResolved {
             fault: index,
             kind: spec.kind.name().to_owned(),
@@ -206,7 +223,13 @@ impl Scene<'_> {
         if target.is_empty() {
             return Ok(false);
         }
-        let undo = fault::undo(index, &spec.kind, &target, self.world());
+        let undo = match fault::undo(index, &spec.kind, &target, self.world()).await {
+            Ok(undo) => undo,
+            Err(error) => {
+                self.pass_over(index, format!("what it would change can't be read: {error:#}"))?;
+                return Ok(false);
+            }
+        };
         let entry = Entry {
             run_dir: run_dir.to_string_lossy().into_owned(),
             fault: index,
@@ -214,7 +237,7 @@ impl Scene<'_> {
             undo: undo.clone(),
         };
         let written = journal::write(cluster.session(), &entry)?;
-        if let Err((other, taken)) = active.begin(index, Taken::by(&spec.kind, &target), &undo, &written) {
+        if let Err((other, taken)) = active.begin(index, Taken::by(&spec.kind, &target, &undo), &undo, &written) {
             written.remove()?;
             self.pass_over(index, format!("{taken} is in the hands of fault {} at this moment", other + 1))?;
             return Ok(false);
@@ -245,7 +268,7 @@ impl Scene<'_> {
         // The look takes part of the time that the fault is held, so that healing comes when it was planned.
         let heal_at = injected + held_for.unwrap_or_default();
         sleep_until(heal_at.checked_sub(replicas::LOOK_LIMIT).unwrap_or(injected)).await;
-        replicas::look(cluster, topics, Look::BeforeHealing, Some(index), recorder).await?;
+        replicas::look(cluster, subjects.topics, Look::BeforeHealing, Some(index), recorder).await?;
         sleep_until(heal_at).await;
         let healed = heal(self.world(), recorder, index, &undo, &written).await?;
         active.end(index);

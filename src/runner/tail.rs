@@ -22,7 +22,8 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::audit;
-use crate::experiment::{ClusterSpec, Profile};
+use crate::experiment::{ClusterSpec, Election, Experiment, FaultKind, KafkaFault, Profile};
+use crate::fault::Followed;
 
 /// How long the thread waits when no partition has anything.
 const IDLE: Duration = Duration::from_millis(10);
@@ -31,10 +32,30 @@ const TURN: usize = 1000;
 /// What a run may take beside its `max`: clocks that differ, and the brokers' checks.
 const MARGIN: Duration = Duration::from_secs(300);
 
-/// Whether records of the profile's topic may leave the log within a run of `max`: by retention or
-/// compaction, or by the election of a leader that lacks them.
+/// Whether records of the profile's topic may leave the log within the run: by retention or compaction, by the election
+/// of a leader that lacks them, or by hand.
 #[must_use]
-pub fn is_needed(profile: &Profile, cluster: &ClusterSpec, max: Duration) -> bool {
+pub fn is_needed(profile: &Profile, experiment: &Experiment) -> bool {
+    let Experiment { cluster, workload, .. } = experiment;
+    options_let_records_go(profile, cluster, workload.max)
+        || experiment.faults.iter().any(|fault| match &fault.kind {
+            FaultKind::Kafka(KafkaFault::DeleteRecords { .. }) => true,
+            FaultKind::Kafka(KafkaFault::ElectLeader { election, .. }) => *election == Election::Unclean,
+            FaultKind::Kafka(KafkaFault::TopicConfig { config, .. }) => {
+                let mut changed = profile.clone();
+                changed.topic.config.extend(config.iter().cloned());
+                options_let_records_go(&changed, cluster, workload.max)
+            }
+            FaultKind::Kafka(KafkaFault::BrokerConfig { config, .. }) => {
+                let mut changed = cluster.clone();
+                changed.broker_config.extend(config.iter().cloned());
+                options_let_records_go(profile, &changed, workload.max)
+            }
+            _ => false,
+        })
+}
+
+fn options_let_records_go(profile: &Profile, cluster: &ClusterSpec, max: Duration) -> bool {
     let value = |topic: &str, broker: &str| {
         let own = profile.topic.config.iter().rfind(|(name, _)| name == topic);
         let all = cluster.broker_config.iter().rfind(|(name, _)| name == broker);
@@ -69,6 +90,8 @@ pub struct Plan {
     pub partitions: i32,
     /// Folder of the journals.
     pub journals: PathBuf,
+    /// Where it tells how far it is.
+    pub followed: Followed,
 }
 
 /// How far one partition was read, from offset 0.
@@ -106,7 +129,14 @@ impl TailReader {
             .create()
             .context("the tail reader's consumer")?;
         let shared = Arc::new(Shared::default());
-        let follower = Follower { run: plan.run, journal, partitions: BTreeMap::new(), shared: Arc::clone(&shared) };
+        let follower = Follower {
+            run: plan.run,
+            topic: plan.topic.clone(),
+            followed: plan.followed.clone(),
+            journal,
+            partitions: BTreeMap::new(),
+            shared: Arc::clone(&shared),
+        };
         let thread = std::thread::Builder::new()
             .name("tail-reader".into())
             .spawn(move || follower.follow(&Arc::new(consumer), &plan))
@@ -136,6 +166,8 @@ type Queue = PartitionQueue<DefaultConsumerContext>;
 
 struct Follower {
     run: u64,
+    topic: String,
+    followed: Followed,
     journal: JournalWriter,
     partitions: BTreeMap<i32, PartitionTail>,
     shared: Arc<Shared>,
@@ -156,7 +188,12 @@ impl Follower {
         while !self.is_done() {
             let mut idle = true;
             for (partition, queue) in &queues {
-                idle &= !self.take_turn(*partition, queue)?;
+                if self.take_turn(*partition, queue)? {
+                    idle = false;
+                    if let Some(tail) = self.partitions.get(partition) {
+                        self.followed.advance(&self.topic, *partition, tail.position);
+                    }
+                }
             }
             // What concerns no partition, such as a broker that is away, passes by itself.
             if let Some(Err(error)) = consumer.poll(if idle { IDLE } else { Duration::ZERO }) {
@@ -217,19 +254,17 @@ fn is_reset(error: &KafkaError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use test_case::test_case;
 
     use super::is_needed;
-    use crate::experiment::{ClusterSpec, Experiment};
+    use crate::experiment::Experiment;
 
-    fn experiment(topic: &str, brokers: &str) -> Experiment {
+    fn experiment(topic: &str, brokers: &str, faults: &str) -> Experiment {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.yaml");
         let text = format!(
             "name: a\nworkload: {{ rate: 1/s, payload: 1KiB }}\ncluster: {{ broker_config: {{ {brokers} }} }}\n\
-             profiles: {{ own: {{ topic: {{ config: {{ {topic} }} }}, producer: {{ keys: 3 }} }} }}\n"
+             profiles: {{ own: {{ topic: {{ config: {{ {topic} }} }}, producer: {{ keys: 3 }} }} }}\nfaults: [{faults}]\n"
         );
         std::fs::write(&file, text).unwrap();
         match crate::experiment::load(&[file]) {
@@ -254,8 +289,19 @@ mod tests {
     #[test_case("unclean.leader.election.enable: true", "", true)]
     #[test_case("unclean.leader.election.enable: false", "unclean.leader.election.enable: true", false; "the topic's own holds")]
     fn needed(topic: &str, brokers: &str, expected: bool) {
-        let Experiment { cluster, profiles, .. } = experiment(topic, brokers);
-        let cluster: ClusterSpec = cluster;
-        assert_eq!(is_needed(&profiles[0], &cluster, Duration::from_secs(300)), expected);
+        let experiment = experiment(topic, brokers, "");
+        assert_eq!(is_needed(&experiment.profiles[0], &experiment), expected);
+    }
+
+    #[test_case("delete_records: { partition: 0 }", true)]
+    #[test_case("elect_leader: { partition: 0, election: unclean }", true)]
+    #[test_case("elect_leader: { partition: 0, election: preferred }", false)]
+    #[test_case("for: 1s, topic_config: { config: { retention.ms: 1000 } }", true; "retention for a time")]
+    #[test_case("for: 1s, topic_config: { config: { min.insync.replicas: 3 } }", false; "an option that takes nothing")]
+    #[test_case("for: 1s, broker_config: { target: all, config: { log.retention.bytes: 1 } }", true; "by a broker")]
+    #[test_case("for: 1s, kill: { target: all }", false; "kill")]
+    fn needed_for(fault: &str, expected: bool) {
+        let experiment = experiment("", "", &format!("{{ at: 1s, {fault} }}"));
+        assert_eq!(is_needed(&experiment.profiles[0], &experiment), expected);
     }
 }

@@ -63,15 +63,25 @@ impl<'a> Attribution<'a> {
             Finding::Category(Category::LostInCluster | Category::Vanished) => self.in_cluster(partition, piece),
             Finding::Category(Category::LostByConsumer) => self.by_consumer(partition, piece, consumed),
             Finding::Category(Category::Undelivered) => self.undelivered(anomaly.stream, piece),
-            Finding::Category(Category::Expired) => self.expired(partition),
+            Finding::Category(Category::Expired) => self.expired(partition, piece),
             _ => Cause::default(),
         }
     }
 
-    fn expired(&self, partition: i32) -> Cause {
-        let seen = self.history.audits.get(&(self.profile.to_owned(), partition));
-        let retention = seen.map(|seen| DestroyedBy::Retention { log_start: seen.log_start });
-        Cause { destroyed_by: retention.into_iter().collect(), ..Cause::default() }
+    /// A deletion on demand took what lies before its offset, unless retention came first: that can be where the log
+    /// begins beyond what was deleted.
+    fn expired(&self, partition: i32, piece: &Piece) -> Cause {
+        let topic = self.history.topic(self.profile);
+        let deletion = self.history.faults.iter().find_map(|(fault, seen)| {
+            let (.., before) = seen.deleted.iter().find(|(of, p, _)| Some(of.as_str()) == topic && *p == partition)?;
+            let (_, highest) = piece.offsets?;
+            (highest < *before).then_some((*before, *fault))
+        });
+        let log_start = self.history.audits.get(&(self.profile.to_owned(), partition)).map(|seen| seen.log_start);
+        let retention = log_start.filter(|start| deletion.is_none_or(|(before, _)| before < *start));
+        let deletion = deletion.map(|(before, fault)| DestroyedBy::Deletion { before, fault });
+        let retention = retention.map(|log_start| DestroyedBy::Retention { log_start });
+        Cause { destroyed_by: deletion.into_iter().chain(retention).collect(), ..Cause::default() }
     }
 
     fn in_cluster(&self, partition: i32, piece: &Piece) -> Cause {

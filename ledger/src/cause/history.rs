@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{ClientId, Event, EventKind, Look, PositionSource, ReplicaLog};
+use crate::event::{ClientId, Event, EventKind, Look, PositionSource, Proof, ReplicaLog};
 
 /// A run's history, as far as causes need it. Times are nanoseconds since the run's start.
 #[derive(Debug, Clone, Default)]
@@ -102,6 +102,17 @@ pub struct FaultSeen {
     pub healed: Option<(u64, u64)>,
     /// When the cluster was as before.
     pub recovered_ns: Option<u64>,
+    /// Topics and partitions with the offset before which it deleted all records.
+    pub deleted: Vec<(String, i32, i64)>,
+}
+
+/// What a fault of the kind `delete_records` says that it deleted: in its evidence, by `TOPIC/PARTITION`.
+fn deleted(proof: &Proof) -> Vec<(String, i32, i64)> {
+    let of = |(name, found): (&String, &serde_json::Value)| {
+        let (topic, partition) = name.rsplit_once('/')?;
+        Some((topic.to_owned(), partition.parse().ok()?, found.get("deleted_before")?.as_i64()?))
+    };
+    proof.evidence.iter().filter_map(of).collect()
 }
 
 impl FaultSeen {
@@ -248,6 +259,7 @@ impl History {
                 seen.injected = Some((called_ns, at_ns));
                 seen.proven = proof.holds;
                 seen.lasting = held_ms.is_some();
+                seen.deleted = deleted(proof);
             }
             EventKind::FaultHealed { fault, called_at, .. } => {
                 let called_ns = self.since_start(called_at.boottime_ns);

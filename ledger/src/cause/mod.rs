@@ -171,6 +171,13 @@ pub enum DestroyedBy {
         /// First offset of the log at the audit.
         log_start: i64,
     },
+    /// They were deleted on demand.
+    Deletion {
+        /// Everything before this offset was.
+        before: i64,
+        /// The fault that did it.
+        fault: usize,
+    },
     /// The group committed an offset beyond them.
     Commit {
         /// The member.

@@ -95,6 +95,12 @@ fn told(sequence: u64, at_ms: u64, told: Told, error: i32, broker: Option<i32>) 
     Record::Told { partition: 0, sequence, attempt: 0, told, offset, error, broker, in_txn: false, at_ns: ns(at_ms) }
 }
 
+fn audited(log_start: i64) -> (u64, EventKind) {
+    let profile = "p".to_owned();
+    let (complete, why, committed) = (true, None, None);
+    (31_000, EventKind::PartitionAudited { profile, partition: 0, complete, log_start, attempt: 0, why, committed })
+}
+
 impl Run {
     /// Everything that an isolated leader leaves behind, but for what shows that it was isolated.
     fn election() -> Self {
@@ -129,16 +135,10 @@ impl Run {
     fn explained(mut self) -> Vec<Explained> {
         let topic = EventKind::TopicCreated { profile: "p".to_owned(), topic: "t".to_owned(), partitions: 1 };
         let start = EventKind::RunStarted { run: String::new(), experiment: String::new(), version: String::new() };
-        let audited = EventKind::PartitionAudited {
-            profile: "p".to_owned(),
-            partition: 0,
-            complete: true,
-            log_start: 0,
-            attempt: 0,
-            why: None,
-            committed: None,
-        };
-        self.events.extend([(0, start), (0, topic), (31_000, audited)]);
+        self.events.extend([(0, start), (0, topic)]);
+        if !self.events.iter().any(|(_, event)| matches!(event, EventKind::PartitionAudited { .. })) {
+            self.events.push(audited(0));
+        }
         self.events.sort_by_key(|(ms, _)| *ms);
         let mut history = History::default();
         for (ms, kind) in self.events {
@@ -565,6 +565,27 @@ fn what_expired_was_removed_by_retention() {
     let mut run = Run::election();
     run.finding = Finding::Category(Category::Expired);
     assert_eq!(run.cause().destroyed_by, [DestroyedBy::Retention { log_start: 0 }]);
+}
+
+#[test]
+fn what_expired_was_deleted_on_demand_where_a_fault_did_so() {
+    let deleted = |topic: &str, before: i64| {
+        let evidence = serde_json::json!({ "deleted_before": before });
+        let evidence = serde_json::Map::from_iter([(format!("{topic}/0"), evidence)]);
+        let proof = Proof { holds: true, summary: String::new(), evidence };
+        [(1_500, EventKind::FaultInjected { fault: 3, called_at: stamp(1_000), proof, held_ms: None })]
+    };
+    let destroyed = |topic: &str, before: i64, log_start: i64| {
+        let mut run = Run::election().with(deleted(topic, before)).with([audited(log_start)]);
+        run.finding = Finding::Category(Category::Expired);
+        run.cause().destroyed_by
+    };
+    let (deletion, retention) =
+        (|before| DestroyedBy::Deletion { before, fault: 3 }, |log_start| DestroyedBy::Retention { log_start });
+    assert_eq!(destroyed("t", 140, 140), [deletion(140)]);
+    assert_eq!(destroyed("t", 140, 150), [deletion(140), retention(150)], "either");
+    assert_eq!(destroyed("t", 139, 139), [retention(139)], "not all of them");
+    assert_eq!(destroyed("other", 140, 140), [retention(140)]);
 }
 
 #[test]

@@ -70,15 +70,15 @@ pub struct ConfigEntry {
 }
 
 impl Wire {
-    /// The named options of a topic or broker. Names that the broker does not know are left out.
+    /// The named options of a topic or broker, or all. Names that the broker does not know are left out.
     ///
     /// # Errors
     /// What the broker says against it.
-    pub async fn config(&mut self, resource: &Resource, names: &[String]) -> Result<Vec<ConfigEntry>> {
+    pub async fn config(&mut self, resource: &Resource, names: Option<&[String]>) -> Result<Vec<ConfigEntry>> {
         let asked = DescribeConfigsResource::default()
             .with_resource_type(resource.code())
             .with_resource_name(text(&resource.name()))
-            .with_configuration_keys(Some(names.iter().map(|name| text(name)).collect()));
+            .with_configuration_keys(names.map(|names| names.iter().map(|name| text(name)).collect()));
         let request = DescribeConfigsRequest::default().with_resources(vec![asked]);
         let answer = self.call(&request, 4).await.context("DescribeConfigs")?;
         let mut entries = Vec::new();

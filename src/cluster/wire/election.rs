@@ -5,15 +5,7 @@ use kafka_protocol::messages::ElectLeadersRequest;
 use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
 
 use super::{TopicPartition, Wire, by_topic, check, refusal};
-
-/// Who may be elected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Election {
-    /// The preferred leader, if it is in sync.
-    Preferred,
-    /// A living replica, though none is in sync; only where there is no leader.
-    Unclean,
-}
+use crate::experiment::Election;
 
 impl Wire {
     /// Elects leaders; with what the controller has against it for each partition, none where it did.
@@ -25,9 +17,9 @@ impl Wire {
         election: Election,
         partitions: &[TopicPartition],
     ) -> Result<Vec<(TopicPartition, Option<String>)>> {
-        let asked = by_topic(partitions.iter().cloned()).into_iter().map(|(topic, partitions)| {
-            TopicPartitions::default().with_topic(topic).with_partitions(partitions)
-        });
+        let asked = by_topic(partitions.iter().cloned())
+            .into_iter()
+            .map(|(topic, partitions)| TopicPartitions::default().with_topic(topic).with_partitions(partitions));
         let request = ElectLeadersRequest::default()
             .with_election_type(match election {
                 Election::Preferred => 0,

@@ -72,9 +72,8 @@ impl Wire {
                 .with_max_version_level(*level)
                 .with_upgrade_type(UPGRADE)
         });
-        let request = UpdateFeaturesRequest::default()
-            .with_timeout_ms(self.timeout_ms())
-            .with_feature_updates(updates.collect());
+        let request =
+            UpdateFeaturesRequest::default().with_timeout_ms(self.timeout_ms()).with_feature_updates(updates.collect());
         let answer = self.call(&request, 1).await.context("UpdateFeatures")?;
         check("raising features", answer.error_code, answer.error_message.as_deref())?;
         for result in &answer.results {

@@ -28,7 +28,6 @@ use tokio::net::TcpStream;
 
 pub use config::{ConfigEntry, Resource};
 pub use coordinator::Coordinated;
-pub use election::Election;
 pub use features::{Feature, Features};
 pub use metadata::{PartitionView, View};
 pub use reassignment::Reassignment;

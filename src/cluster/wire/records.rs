@@ -23,8 +23,7 @@ impl Wire {
         let topics = by_topic(asked)
             .into_iter()
             .map(|(name, partitions)| DeleteRecordsTopic::default().with_name(name).with_partitions(partitions));
-        let request =
-            DeleteRecordsRequest::default().with_topics(topics.collect()).with_timeout_ms(self.timeout_ms());
+        let request = DeleteRecordsRequest::default().with_topics(topics.collect()).with_timeout_ms(self.timeout_ms());
         let answer = self.call(&request, 2).await.context("DeleteRecords")?;
         let results = answer.topics.into_iter().flat_map(|topic| {
             let name = topic.name.to_string();

@@ -39,11 +39,7 @@ impl Wire {
         let configs = topic
             .config
             .iter()
-            .map(|(name, value)| {
-                CreatableTopicConfig::default()
-                    .with_name(text(name))
-                    .with_value(Some(text(value)))
-            })
+            .map(|(name, value)| CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value))))
             .collect();
         let creatable = CreatableTopic::default()
             .with_name(topic_name(&topic.name))

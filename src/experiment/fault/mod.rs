@@ -7,6 +7,7 @@ mod broker;
 mod client;
 mod disk;
 mod exec;
+mod kafka;
 mod network;
 mod timing;
 
@@ -27,6 +28,7 @@ pub(super) use client::clients_exist;
 pub use client::{ChosenClients, ClientFault, ClientRole};
 pub use disk::DiskFault;
 pub use exec::ExecFault;
+pub use kafka::{Destination, Election, KafkaFault, OfPartition};
 pub use network::{Cut, HARNESS_PORT, Listener, NetworkFault, Path, Peers, Ports, Shape, Way};
 pub use timing::{After, Moment, Repeat};
 pub(super) use timing::{faults, write as write_timing};
@@ -93,6 +95,8 @@ pub enum FaultKind {
     Network(NetworkFault),
     /// To the disk of a broker.
     Disk(DiskFault),
+    /// By Kafka's own administration.
+    Kafka(KafkaFault),
     /// By commands of the experiment's own.
     Exec(ExecFault),
     /// To the processes of clients.
@@ -114,8 +118,14 @@ enum HeldRule {
 impl FaultKind {
     /// The keys of all kinds.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        let groups =
-            [&BrokerFault::NAMES[..], &NetworkFault::NAMES, &DiskFault::NAMES, &ClientFault::NAMES, &ExecFault::NAMES];
+        let groups = [
+            &BrokerFault::NAMES[..],
+            &NetworkFault::NAMES,
+            &DiskFault::NAMES,
+            &KafkaFault::NAMES,
+            &ClientFault::NAMES,
+            &ExecFault::NAMES,
+        ];
         groups.into_iter().flatten().copied()
     }
 
@@ -128,6 +138,7 @@ impl FaultKind {
             Self::Disk(fault) => fault.name(),
             Self::Exec(fault) => fault.name(),
             Self::Client(fault) => fault.name(),
+            Self::Kafka(fault) => fault.name(),
         }
     }
 
@@ -138,8 +149,18 @@ impl FaultKind {
             Self::Broker(fault) => Some(fault.target()),
             Self::Network(fault) => Some(fault.target()),
             Self::Disk(fault) => Some(fault.target()),
+            Self::Kafka(fault) => Some(fault.target()),
             Self::Exec(fault) => Some(fault.target()),
             Self::Client(_) => None,
+        }
+    }
+
+    /// The one partition of each profile's topic that it acts on, if that is its kind.
+    #[must_use]
+    pub const fn partition(&self) -> Option<i32> {
+        match self {
+            Self::Kafka(fault) => fault.partition(),
+            Self::Broker(_) | Self::Network(_) | Self::Disk(_) | Self::Client(_) | Self::Exec(_) => None,
         }
     }
 
@@ -148,7 +169,7 @@ impl FaultKind {
     pub const fn clients(&self) -> Option<&ChosenClients> {
         match self {
             Self::Client(fault) => Some(fault.chosen()),
-            Self::Broker(_) | Self::Network(_) | Self::Disk(_) | Self::Exec(_) => None,
+            Self::Broker(_) | Self::Network(_) | Self::Disk(_) | Self::Kafka(_) | Self::Exec(_) => None,
         }
     }
 
@@ -157,7 +178,7 @@ impl FaultKind {
     pub const fn network(&self) -> Option<&NetworkFault> {
         match self {
             Self::Network(fault) => Some(fault),
-            Self::Broker(_) | Self::Disk(_) | Self::Client(_) | Self::Exec(_) => None,
+            Self::Broker(_) | Self::Disk(_) | Self::Kafka(_) | Self::Client(_) | Self::Exec(_) => None,
         }
     }
 
@@ -174,6 +195,7 @@ impl FaultKind {
         match self {
             Self::Broker(fault) => fault.ends_by_itself(),
             Self::Network(fault) => fault.ends_by_itself(),
+            Self::Kafka(fault) => fault.ends_by_itself(),
             Self::Disk(_) | Self::Client(_) | Self::Exec(_) => false,
         }
     }
@@ -187,6 +209,7 @@ impl FaultKind {
             Self::Disk(fault) => fault.end(),
             Self::Exec(fault) => fault.end(),
             Self::Client(fault) => fault.end(),
+            Self::Kafka(fault) => fault.end(),
         }
     }
 
@@ -197,6 +220,7 @@ impl FaultKind {
             Self::Disk(fault) => fault.held_rule(),
             Self::Exec(fault) => fault.held_rule(),
             Self::Client(fault) => fault.held_rule(),
+            Self::Kafka(fault) => fault.held_rule(),
         }
     }
 
@@ -208,6 +232,8 @@ impl FaultKind {
             NetworkFault::read(check, raw).map(Self::Network)
         } else if DiskFault::NAMES.contains(&name) {
             DiskFault::read(check, raw).map(Self::Disk)
+        } else if KafkaFault::NAMES.contains(&name) {
+            KafkaFault::read(check, raw).map(Self::Kafka)
         } else if ClientFault::NAMES.contains(&name) {
             ClientFault::read(check, raw).map(Self::Client)
         } else {
@@ -223,6 +249,7 @@ impl FaultKind {
             Self::Disk(fault) => fault.write(raw),
             Self::Exec(fault) => fault.write(raw),
             Self::Client(fault) => fault.write(raw),
+            Self::Kafka(fault) => fault.write(raw),
         }
     }
 }
@@ -235,6 +262,7 @@ impl fmt::Display for FaultSpec {
             FaultKind::Disk(fault) => fault.fmt(f)?,
             FaultKind::Exec(fault) => fault.fmt(f)?,
             FaultKind::Client(fault) => fault.fmt(f)?,
+            FaultKind::Kafka(fault) => fault.fmt(f)?,
         }
         tell_held(f, self.held)
     }

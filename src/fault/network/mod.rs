@@ -14,7 +14,7 @@ use ipnet::Ipv4Net;
 use lossproof_ledger::event::Proof;
 
 use super::net::{self, Action, Direction, Namespaces, Need, Network};
-use super::selector::{Target, resolve};
+use super::selector::{Subjects, Target, resolve};
 use super::{Draw, Notes, World};
 use crate::cluster::Cluster;
 use crate::experiment::{NetworkFault, Peers, Shape, Way};
@@ -95,8 +95,13 @@ pub(super) fn acts_on_incoming(fault: &NetworkFault) -> bool {
 }
 
 /// Whose packets a fault hits now, and who is at the other end.
-pub(super) async fn target(cluster: &Cluster, fault: &NetworkFault, topics: &[String], draw: Draw) -> Result<Target> {
-    let named = resolve(cluster, fault.target(), topics, draw).await?;
+pub(super) async fn target(
+    cluster: &Cluster,
+    fault: &NetworkFault,
+    subjects: Subjects<'_>,
+    draw: Draw,
+) -> Result<Target> {
+    let named = resolve(cluster, fault.target(), subjects, draw).await?;
     let others = |of: &[i32]| cluster.ids().into_iter().filter(|id| !of.contains(id)).collect::<Vec<_>>();
     let peers = match fault {
         NetworkFault::Partition(cut) | NetworkFault::Flap { cut, .. } => match &cut.shape {
@@ -115,7 +120,7 @@ pub(super) async fn target(cluster: &Cluster, fault: &NetworkFault, topics: &[St
         Peers::Clients => named,
         Peers::Brokers | Peers::All => Target { peers: others(&named.brokers), ..named },
         Peers::These(selector) => {
-            let other = resolve(cluster, selector, topics, draw).await?;
+            let other = resolve(cluster, selector, subjects, draw).await?;
             let peers = other.brokers.into_iter().filter(|id| !named.brokers.contains(id)).collect();
             Target {
                 peers,

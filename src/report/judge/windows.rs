@@ -28,11 +28,12 @@ pub(super) fn windows(experiment: &Experiment, history: &History, profile: &str)
             given_up_ns: awaited.filter(|recovered| !recovered.reached).map(|recovered| recovered.at_ns),
             partitions: None,
         };
-        window.partitions = match (spec.kind.clients(), spec.kind.target()) {
+        window.partitions = match (spec.kind.clients(), spec.kind.partition(), spec.kind.target()) {
             // A client has to do with all partitions of its own profile, and with no other.
-            (Some(chosen), _) => (!chosen.has_profile(profile)).then(Vec::new),
-            (None, Some(selector)) => topic.and_then(|topic| affected(history, topic, fault, selector, &window)),
-            (None, None) => None,
+            (Some(chosen), ..) => (!chosen.has_profile(profile)).then(Vec::new),
+            (None, Some(partition), _) => Some(vec![partition]),
+            (None, None, Some(selector)) => topic.and_then(|topic| affected(history, topic, fault, selector, &window)),
+            (None, None, None) => None,
         };
         window
     };
@@ -55,7 +56,7 @@ fn affected(
     window: &Window,
 ) -> Option<Vec<i32>> {
     let end_ns = window.recovered_ns.or(window.healed_ns).unwrap_or(u64::MAX);
-    let followers = matches!(selector, Selector::FollowersOf(_));
+    let followers = matches!(selector, Selector::FollowersOf(_) | Selector::ReplicasOf(_));
     let mut known = false;
     let mut affected = BTreeSet::new();
     for partition in 0..topic.partitions {

@@ -9,7 +9,7 @@ use lossproof::cluster::{Cluster, readiness};
 use lossproof::experiment::{BrokerFault, ClusterSpec, DiskFault, FaultKind, FaultSpec, Place, Selector};
 use lossproof::fault::exec::Commands;
 use lossproof::fault::net::Network;
-use lossproof::fault::{self, Target, World};
+use lossproof::fault::{self, Followed, Target, World};
 use lossproof_ledger::event::Proof;
 
 use super::engine::Engine;
@@ -21,11 +21,19 @@ struct Stage {
     cluster: Cluster,
     network: Network,
     commands: Commands,
+    followed: Followed,
 }
 
 impl Stage {
     fn world(&self) -> World<'_> {
-        World { cluster: &self.cluster, network: &self.network, commands: &self.commands, gone: &[], clients: None }
+        World {
+            cluster: &self.cluster,
+            network: &self.network,
+            commands: &self.commands,
+            followed: &self.followed,
+            gone: &[],
+            clients: None,
+        }
     }
 
     async fn settled(&self) {
@@ -38,7 +46,7 @@ impl Stage {
 
     /// Injects and heals on one broker, held for as long as it takes to look.
     async fn hit(&self, kind: &FaultKind, broker: i32) -> (Proof, Proof) {
-        let undo = fault::undo(0, kind, &target(broker), self.world());
+        let undo = fault::undo(0, kind, &target(broker), self.world()).await.unwrap();
         let injected = self.inject(kind, broker).await;
         (injected, undo.heal(self.world()).await.unwrap())
     }
@@ -101,7 +109,7 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
     let session = cluster.session().to_owned();
     let logs = tempfile::tempdir().unwrap();
     let commands = Commands::new(env!("CARGO_BIN_EXE_lossproof").into(), logs.path(), &[], &[]).unwrap();
-    let stage = Stage { cluster, network: Network::default(), commands };
+    let stage = Stage { cluster, network: Network::default(), commands, followed: Followed::default() };
 
     for (broker, (kind, bites, _)) in [1, 2, 3].into_iter().cycle().zip(faults(1)) {
         // An idle broker hardly writes, and may not notice a full disk for a while: `catalogue` fills a busy one's.
@@ -136,7 +144,7 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
     assert_eq!(engine.left_of(&session), Vec::<String>::new());
 }
 
-fn spec_of(kind: FaultKind) -> FaultSpec {
+pub fn spec_of(kind: FaultKind) -> FaultSpec {
     let place = Place { file: String::new(), line: 1, column: 1 };
     FaultSpec {
         at: Duration::ZERO,
