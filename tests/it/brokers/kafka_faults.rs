@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lossproof::cluster::Cluster;
 use lossproof::cluster::engine::Engine as Docker;
-use lossproof::cluster::readiness::{settled, with_any};
+use lossproof::cluster::readiness::{known, settled, with_any};
 use lossproof::cluster::session::Session;
 use lossproof::cluster::wire::{ConfigEntry, NewTopic, PartitionView, Reassignment, Resource};
 use lossproof::experiment::{
@@ -91,6 +91,7 @@ impl Stage {
         let config = config.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let topic = NewTopic { name: topic.to_owned(), assignment: vec![replicas.to_vec(); 2], config };
         with_any(&self.cluster.harness(), async |wire| wire.create_topic(&topic).await).await.unwrap();
+        known(&self.cluster.harness(), &[(topic.name, topic.assignment.len())], LIMIT).await.unwrap();
     }
 
     fn produce(&self, topic: &str, records: usize, acks: &str) {
@@ -141,7 +142,6 @@ async fn every_fault_of_administration_bites_and_heals_and_proves_nothing_where_
     let mut stage = Stage { cluster, network, commands, followed, topics };
     stage.create("inherits", &[1, 2, 3], &[]).await;
     stage.create("has-its-own", &[1, 2, 3], &[("min.insync.replicas", "1")]).await;
-    settled(&stage.cluster.harness(), &[], LIMIT).await.unwrap();
 
     topic_config(&stage).await;
     broker_config_of_one(&stage).await;
@@ -264,7 +264,6 @@ async fn unclean(stage: &mut Stage) {
     let (ahead, behind) = (others[0], others[1]);
     let config = [("min.insync.replicas", "1")];
     stage.create("offline", &[ahead, behind], &config).await;
-    settled(&stage.cluster.harness(), &[], LIMIT).await.unwrap();
     stage.topics = vec!["offline".to_owned()];
     stage.kill(behind).await;
     stage.until("a shrunk ISR", async || stage.partition("offline").await.isr == [ahead]).await;
