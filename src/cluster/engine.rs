@@ -42,6 +42,15 @@ pub struct ContainerState {
     pub started_at: String,
 }
 
+/// The image that a container was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageOf {
+    /// As it was named when the container was made.
+    pub name: String,
+    /// Its id: the digest of what is in it.
+    pub id: String,
+}
+
 /// What a command in a container did.
 #[derive(Debug, Clone)]
 pub struct ExecOutput {
@@ -108,6 +117,48 @@ impl Engine {
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Makes sure that an image is there, which is had together with brokers of `kafka_image`.
+    ///
+    /// # Errors
+    /// An `EnvironmentProblem` with how to get it, when it is not; or when the engine does not answer.
+    pub async fn require_image(&self, image: &str, kafka_image: &str) -> Result<()> {
+        if self.has_image(image).await? {
+            return Ok(());
+        }
+        let hint = format!("run `KAFKA_IMAGE={kafka_image} compose/setup.sh`, which pulls or builds it");
+        Err(EnvironmentProblem::new(format!("there is no image {image}"), hint).into())
+    }
+
+    /// The id of an image.
+    ///
+    /// # Errors
+    /// When there is no such image, or the engine does not answer.
+    pub async fn image_id(&self, image: &str) -> Result<String> {
+        let inspected = self.docker.inspect_image(image).await.with_context(|| format!("image {image}"))?;
+        inspected.id.context("the engine gave an image without an id")
+    }
+
+    /// The image that a container was made of.
+    ///
+    /// # Errors
+    /// When there is no such container, or the engine does not answer.
+    pub async fn image_of(&self, container: &str) -> Result<ImageOf> {
+        let inspected = self.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
+        let id = inspected.image.context("the engine gave a container without an image")?;
+        let name = inspected.config.and_then(|config| config.image).unwrap_or_else(|| id.clone());
+        Ok(ImageOf { name, id })
+    }
+
+    /// The name of a container, by which another one can take its place.
+    ///
+    /// # Errors
+    /// When there is no such container, or the engine does not answer.
+    pub async fn name_of(&self, container: &str) -> Result<String> {
+        let inspected = self.docker.inspect_container(container, None::<InspectContainerOptions>).await?;
+        let name = inspected.name.context("the engine gave a container without a name")?;
+        Ok(name.trim_start_matches('/').to_owned())
     }
 
     /// The state of a container.

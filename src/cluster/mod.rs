@@ -3,6 +3,7 @@
 pub mod disks;
 pub mod engine;
 pub mod readiness;
+mod recreate;
 pub mod session;
 pub mod shell;
 pub mod start;
@@ -27,7 +28,7 @@ use wire::Resource;
 pub struct Cluster {
     /// The engine that it runs on.
     pub engine: Engine,
-    /// Image of the brokers.
+    /// Image that the brokers were started from.
     pub image: String,
     /// What was asked for.
     pub spec: ClusterSpec,
@@ -48,9 +49,9 @@ pub struct Cluster {
 pub struct Broker {
     /// `node.id`.
     pub id: i32,
-    /// Its own container.
+    /// Name of its own container; an upgrade makes another one of that name.
     pub container: String,
-    /// The holder's container.
+    /// Name of the holder's container.
     pub holder: String,
     /// Fixed IPv4 address.
     pub ip: String,
@@ -127,8 +128,39 @@ impl Cluster {
         shell.run(line).await
     }
 
-    /// What must be the same before another experiment may use this cluster: all brokers up and in
-    /// sync with nothing but internal topics, no option changed, no network rule, the disks' free space back.
+    /// Puts a container from another image in the place of a stopped broker's, on the same volume and in the same
+    /// network namespace. It is not started.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn recreate(&self, broker: i32, image: &str) -> Result<()> {
+        recreate::recreate(&self.engine, &self.broker(broker)?.container, image).await
+    }
+
+    /// Gives a broker that was left without a container, half-way through `recreate`, the one that it had.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn restore(&self, broker: i32) -> Result<()> {
+        recreate::restore(&self.engine, &self.broker(broker)?.container).await
+    }
+
+    /// What a broker wrote since a moment, in seconds of Unix time, in all containers that it had.
+    ///
+    /// # Errors
+    /// When the engine does not give it.
+    pub async fn log_since(&self, broker: &Broker, unix_s: i64) -> Result<String> {
+        let mut text = String::new();
+        for container in recreate::earlier(&self.engine, &broker.container).await? {
+            text.push_str(&self.engine.log_since(&container, unix_s).await?);
+        }
+        text.push_str(&self.engine.log_since(&broker.container, unix_s).await?);
+        Ok(text)
+    }
+
+    /// What must be the same before another experiment may use this cluster: all brokers up, from the image that
+    /// they were started from, and in sync with nothing but internal topics, no option changed, no network rule,
+    /// the disks' free space back.
     ///
     /// # Errors
     /// A sentence about what differs.
@@ -138,6 +170,8 @@ impl Cluster {
         readiness::only_internal_topics(&self.harness(), LIMIT).await?;
         self.has_no_changed_option().await?;
         for broker in &self.brokers {
+            let image = self.engine.image_of(&broker.container).await?;
+            anyhow::ensure!(image.name == self.image, "broker {} was upgraded to {}", broker.id, image.name);
             let rules = self.in_namespace(broker.id, "tc qdisc show").await?;
             // Below a root that may be kept ready for rules.
             anyhow::ensure!(!rules.contains(" parent 1:"), "broker {} has a network rule: {}", broker.id, rules.trim());

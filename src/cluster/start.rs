@@ -30,10 +30,7 @@ impl Cluster {
     /// the tail of its log.
     pub async fn start(engine: Engine, image: &str, spec: &ClusterSpec, session: Session) -> Result<Self> {
         for needed in [image, SIDECAR_IMAGE] {
-            if !engine.has_image(needed).await? {
-                let hint = format!("run `KAFKA_IMAGE={image} compose/setup.sh`, which pulls or builds it");
-                return Err(EnvironmentProblem::new(format!("there is no image {needed}"), hint).into());
-            }
+            engine.require_image(needed, image).await?;
         }
         let id = session.id.clone();
         let started = Self::start_all(engine.clone(), image, spec, session).await;
@@ -56,14 +53,14 @@ impl Cluster {
         compose.up().await.context("docker compose up")?;
         let mut brokers = Vec::new();
         for id in BROKER_IDS {
-            let container = |service: &str| {
+            let container = async |service: &str| {
                 let found = compose.service(service).with_context(|| format!("compose started no {service}"))?;
-                anyhow::Ok(found.id().to_owned())
+                engine.name_of(found.id()).await
             };
             brokers.push(Broker {
                 id,
-                container: container(&format!("kafka-{id}"))?,
-                holder: container(&format!("net-{id}"))?,
+                container: container(&format!("kafka-{id}")).await?,
+                holder: container(&format!("net-{id}")).await?,
                 ip: format!("{}.{}", subnet.prefix, 10 + id),
             });
         }

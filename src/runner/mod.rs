@@ -305,7 +305,7 @@ impl Runner {
             if self.options.keep {
                 self.note_faults(cluster.session())?;
                 let bootstrap = cluster.client_bootstrap();
-                let containers = cluster.brokers.iter().map(|broker| broker.container[..12].to_owned()).collect();
+                let containers = cluster.brokers.iter().map(|broker| broker.container.clone()).collect();
                 kept = Some(Kept { bootstrap, containers, session: cluster.keep() });
             } else {
                 self.remove(cluster).await?;

@@ -70,7 +70,7 @@ impl RunDir {
     /// Saves what each broker wrote during the run. A log that can't be had is told in its place.
     pub async fn save_broker_logs(&self, cluster: &Cluster) {
         for broker in &cluster.brokers {
-            let log = cluster.engine.log_since(&broker.container, self.started_unix_s).await;
+            let log = cluster.log_since(broker, self.started_unix_s).await;
             let text = log.unwrap_or_else(|error| format!("(this log can't be had: {error:#})\n"));
             if let Err(error) = fs::write(self.path.join(format!("brokers/kafka-{}.log", broker.id)), text) {
                 tracing::warn!("the log of broker {} can't be stored: {error}", broker.id);

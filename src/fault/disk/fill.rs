@@ -84,13 +84,14 @@ pub(in crate::fault) async fn heal(cluster: &Cluster, brokers: &[i32]) -> Result
         let script = format!("rm -f {FILLER}; df -Pk /data | awk 'NR==2 {{print $4}}'");
         let free = on_volume(cluster, id, &script).await?;
         let free_kib: u64 = free.trim().parse().with_context(|| format!("df said {free}"))?;
-        let (started_at, running) = kill::start(cluster, id).await?;
-        let sentence = if running {
-            format!("broker {id}: {free_kib} KiB free again, started {started_at}")
-        } else {
-            format!("broker {id} does not stay up with {free_kib} KiB free")
+        let started = kill::start(cluster, id).await?;
+        let sentence = match &started.ended {
+            None => format!("broker {id}: {free_kib} KiB free again, started {}", started.at),
+            Some(end) => format!("broker {id} does not stay up with {free_kib} KiB free: {end}"),
         };
-        findings.add(id, running && free_kib > 1024, sentence, json!({ "free_kib": free_kib, "running": running }));
+        let mut evidence = started.evidence();
+        evidence["free_kib"] = free_kib.into();
+        findings.add(id, started.ended.is_none() && free_kib > 1024, sentence, evidence);
     }
     Ok(findings.proof())
 }
