@@ -54,11 +54,13 @@ fuzz: tools ## throw damaged and hostile files at the readers, FUZZ_SECONDS each
 			-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
 	done
 
-nightly: tools ## the whole catalogue of experiments, five times
+nightly: tools ## the whole catalogue of experiments and the upgrade, five times
 	@$(MAKE) --no-print-directory -j 2 setup build
+	@KAFKA_IMAGE=apache/kafka:4.3.1 compose/setup.sh
 	@for round in 1 2 3 4 5; do \
 		echo "round $$round of 5"; \
 		$(LOSSPROOF) run experiments/ || code=$$?; \
+		$(LOSSPROOF) run --kafka-image apache/kafka:3.9.2 experiments/upgrade/ || code=$$?; \
 	done; exit $${code:-0}
 
 # SOAK_SEED=7 SOAK_ROUNDS=1 repeats one round.

@@ -1,5 +1,6 @@
 //! A running cluster: how it starts, where its brokers are, how it is asked, how it goes away.
 
+pub mod cgroup;
 pub mod disks;
 pub mod engine;
 pub mod readiness;

@@ -36,8 +36,8 @@ pub use embedded::{experiment_names as embedded_experiments, profile_names as em
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
     After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Destination, DiskFault, Election, ExecFault,
-    FaultKind, FaultSpec, HARNESS_PORT, Held, KafkaFault, Listener, Moment, NetworkFault, OfPartition, Path, Peers,
-    Ports, Repeat, RestartWait, Shape, Way,
+    FaultKind, FaultSpec, HARNESS_PORT, Held, KafkaFault, Leave, Listener, Moment, NetworkFault, OfPartition, Path,
+    Peers, Ports, Repeat, RestartWait, Shape, Way,
 };
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};

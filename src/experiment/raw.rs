@@ -132,6 +132,8 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub crash_loop: Option<Spanned<CrashLoop>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Spanned<Upgrade>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub partition: Option<Spanned<Partition>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flap: Option<Spanned<Flap>>,
@@ -142,7 +144,9 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<Spanned<Bandwidth>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub disk_fill: Option<Spanned<Target>>,
+    pub disk_fill: Option<Spanned<DiskFill>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_slow: Option<Spanned<DiskSlow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disk_wipe: Option<Spanned<Target>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,12 +183,14 @@ impl Fault {
             restart: None,
             pause: None,
             crash_loop: None,
+            upgrade: None,
             partition: None,
             flap: None,
             latency: None,
             loss: None,
             bandwidth: None,
             disk_fill: None,
+            disk_slow: None,
             disk_wipe: None,
             power_loss: None,
             exec: None,
@@ -200,18 +206,20 @@ impl Fault {
     }
 
     /// Every kind's key, with its place where it is given.
-    pub fn kinds(&self) -> [(&'static str, Option<Location>); 21] {
+    pub fn kinds(&self) -> [(&'static str, Option<Location>); 23] {
         [
             ("kill", place(&self.kill)),
             ("restart", place(&self.restart)),
             ("pause", place(&self.pause)),
             ("crash_loop", place(&self.crash_loop)),
+            ("upgrade", place(&self.upgrade)),
             ("partition", place(&self.partition)),
             ("flap", place(&self.flap)),
             ("latency", place(&self.latency)),
             ("loss", place(&self.loss)),
             ("bandwidth", place(&self.bandwidth)),
             ("disk_fill", place(&self.disk_fill)),
+            ("disk_slow", place(&self.disk_slow)),
             ("disk_wipe", place(&self.disk_wipe)),
             ("power_loss", place(&self.power_loss)),
             ("exec", place(&self.exec)),
@@ -257,6 +265,32 @@ pub struct CrashLoop {
     pub up: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub down: Option<Text>,
+}
+
+/// `upgrade:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrade {
+    pub to: Text,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finalize: Option<Text>,
+}
+
+/// `disk_fill:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskFill {
+    pub target: Spanned<Selector>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leave: Option<Text>,
+}
+
+/// `disk_slow:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskSlow {
+    pub target: Spanned<Selector>,
+    pub rate: Text,
 }
 
 /// `partition:`

@@ -11,6 +11,9 @@ pub const BROKERS: u32 = 3;
 /// A graceful stop and start until the broker is in sync again. Measured: 12 s a broker when light, over 30 s under load.
 const RESTART_ESTIMATE: Duration = Duration::from_secs(12);
 
+/// The same from another image. Measured: 40 s for three under load.
+const UPGRADE_ESTIMATE: Duration = Duration::from_secs(14);
+
 /// From healing to full in-sync replicas. Measured: 5 to 8 s after a start, 15 s and more under load.
 pub const RECOVERY_ESTIMATE: Duration = Duration::from_secs(10);
 
@@ -30,13 +33,14 @@ pub const fn brokers(selector: &Selector) -> u32 {
     }
 }
 
-/// How long a fault lasts: exact where `for` decides, an estimate for a rolling restart and a crash loop. For one that
+/// How long a fault lasts: exact where `for` decides, an estimate for a rolling restart, an upgrade and a crash loop. For one that
 /// is held for ever, how long until the schedule goes on: not at all.
 #[must_use]
 pub fn duration(fault: &FaultSpec) -> Duration {
     let held = fault.held.and_then(Held::duration).unwrap_or_default();
     match &fault.kind {
         FaultKind::Broker(BrokerFault::Restart { target, .. }) => (held + RESTART_ESTIMATE) * brokers(target),
+        FaultKind::Broker(BrokerFault::Upgrade { .. }) => UPGRADE_ESTIMATE * BROKERS,
         FaultKind::Broker(BrokerFault::CrashLoop { times, up, down, .. }) => (*up + *down) * *times,
         FaultKind::Network(fault) => fault.duration().unwrap_or(held),
         _ => held,

@@ -8,7 +8,7 @@ use super::check::Check;
 use super::hint::did_you_mean;
 use super::source::{Source, Span};
 use super::value::{duration, format_size, integer, name, rate, size};
-use super::{ClusterSpec, Experiment, Problem, Problems, Profile, Workload};
+use super::{ClusterSpec, Experiment, Leave, Problem, Problems, Profile, Workload};
 use super::{expect, fault, metric, option_name, overlap, profile, raw, resolved, schedule, selector, yaml};
 
 /// The one cluster definition there is.
@@ -16,6 +16,8 @@ const DEFINITION: &str = "three-brokers";
 const DISK_DEFAULT: u64 = 1 << 30;
 const DISK_LEAST: u64 = 256 << 20;
 const DISK_MOST: u64 = 64 << 30;
+/// Less is no mark: brokers write more than that between two looks.
+const LEAVE_LEAST: u64 = 1 << 20;
 /// The identity and its checksum must fit.
 const PAYLOAD_LEAST: u64 = 64;
 const PAYLOAD_MOST: u64 = 16 << 20;
@@ -81,6 +83,7 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     };
     fits_time(check, raw, &experiment);
     fits_disk(check, raw, &experiment);
+    marks_fit(check, raw, experiment.cluster.disk_bytes);
     Some(experiment)
 }
 
@@ -218,6 +221,27 @@ fn fits_time(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) 
             )
             .hint(format!("raise `max` to {} or more: start, drain and audit take time too", format(planned * 2))),
     );
+}
+
+/// A disk is filled to a mark that lies on it.
+fn marks_fit(check: &mut Check, raw: &raw::Experiment, disk: u64) {
+    let fills = raw.faults.iter().flatten().filter_map(|fault| fault.value.disk_fill.as_ref());
+    for text in fills.filter_map(|fill| fill.value.leave.as_ref()) {
+        let Ok(Leave::Bytes(bytes)) = Leave::read(&text.value) else { continue };
+        if !(LEAVE_LEAST..disk).contains(&bytes) {
+            let problem = Problem::new(format!("{} can't be what stays free of a disk", format_size(bytes)))
+                .at(
+                    &check.span(text),
+                    format!(
+                        "expected {} or more, and less than the disk's {}",
+                        format_size(LEAVE_LEAST),
+                        format_size(disk)
+                    ),
+                )
+                .hint("without `leave` not a block stays free; `5%` is a share of the disk");
+            check.report(problem);
+        }
+    }
 }
 
 fn fits_disk(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) {

@@ -167,6 +167,19 @@ pub fn word<T: Word>(text: &str, what: &str) -> Result<T, Wrong> {
     }
 }
 
+/// An image as Docker names it.
+pub fn image(text: &str) -> Result<String, Wrong> {
+    let wrong = || Wrong::new(format!("`{text}` is not an image"), "expected an image such as `apache/kafka:4.3.1`");
+    let fits = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte));
+    if !fits {
+        return Err(wrong());
+    }
+    // A registry's host and a tag may have capitals, and a bare version is a tag without its image.
+    let version = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if version { Err(wrong().hint(format!("for example `apache/kafka:{text}`"))) } else { Ok(text.to_owned()) }
+}
+
 /// A name that may stand in paths and topic names.
 pub fn name(text: &str, what: &str) -> Result<String, Wrong> {
     let fits = (1..=40).contains(&text.len())
@@ -344,6 +357,17 @@ mod tests {
     #[test_case("0x1", Err(()); "hexadecimal")]
     fn integers(text: &str, value: Result<i32, ()>) {
         assert_eq!(integer(text, "partition", 0, 63).map_err(|_| ()), value);
+    }
+
+    #[test_case("apache/kafka:4.3.1", true)]
+    #[test_case("registry.example:5000/apache/kafka@sha256:0123", true; "registry and digest")]
+    #[test_case("kafka", true; "name alone")]
+    #[test_case("4.3.1", false; "version alone")]
+    #[test_case("", false; "nothing")]
+    #[test_case("-v", false; "option")]
+    #[test_case("apache/kafka 4.3.1", false; "space")]
+    fn images(text: &str, fits: bool) {
+        assert_eq!(image(text).is_ok(), fits);
     }
 
     #[test]

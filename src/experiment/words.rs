@@ -13,6 +13,10 @@ pub trait Word: Copy + PartialEq + 'static {
     }
 }
 
+impl Word for bool {
+    const WORDS: &'static [(&'static str, Self)] = &[("true", true), ("false", false)];
+}
+
 impl Word for Commit {
     const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("after_sync", Self::AfterSync)];
 }

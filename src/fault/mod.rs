@@ -29,7 +29,7 @@ use self::net::Network;
 use self::network::Ground;
 use crate::cluster::Cluster;
 use crate::exit::EnvironmentProblem;
-use crate::experiment::{DiskFault, FaultKind, FaultSpec, Held, NetworkFault};
+use crate::experiment::{BrokerFault, DiskFault, FaultKind, FaultSpec, Held, NetworkFault};
 
 pub use followed::Followed;
 pub use kafka::{Led, Options};
@@ -55,6 +55,14 @@ pub struct World<'a> {
     pub clients: Option<&'a dyn ClientControl>,
     /// How far the logs were read that the harness follows.
     pub followed: &'a Followed,
+}
+
+/// Images that the faults need besides the one that the brokers are started from.
+pub fn images(faults: &[FaultSpec]) -> impl Iterator<Item = &str> {
+    faults.iter().filter_map(|fault| match &fault.kind {
+        FaultKind::Broker(BrokerFault::Upgrade { to, .. }) => Some(to.as_str()),
+        _ => None,
+    })
 }
 
 /// What must be before the clients start, for faults that need it.

@@ -13,6 +13,8 @@ pub enum Requirement {
     Packets(Need),
     /// The engine gives containers loop devices.
     LoopDevices,
+    /// The engine lets a container limit how fast another one uses a loop device.
+    DiskLimits,
 }
 
 /// All that a fault needs, each once.
@@ -31,7 +33,7 @@ impl Requirement {
     #[must_use]
     pub const fn is_special(self) -> bool {
         match self {
-            Self::LoopDevices | Self::Packets(Need::Ingress | Need::Netem) => true,
+            Self::LoopDevices | Self::DiskLimits | Self::Packets(Need::Ingress | Need::Netem) => true,
             Self::Packets(Need::Htb | Need::Classifier | Need::Fifo | Need::Blackhole) => false,
         }
     }
@@ -41,6 +43,10 @@ impl Requirement {
     pub fn how(self) -> String {
         match self {
             Self::Packets(need) => need.how(),
+            Self::DiskLimits => {
+                "the kernel needs CONFIG_BLK_DEV_THROTTLING, and containers must be allowed CAP_SYS_ADMIN and mount"
+                    .to_owned()
+            }
             Self::LoopDevices => {
                 "load the module `loop`, and allow containers /dev/loop-control and CAP_SYS_ADMIN".to_owned()
             }
@@ -53,6 +59,7 @@ impl fmt::Display for Requirement {
         match self {
             Self::Packets(need) => need.fmt(f),
             Self::LoopDevices => f.write_str("loop devices"),
+            Self::DiskLimits => f.write_str("limits of a container's use of a disk"),
         }
     }
 }

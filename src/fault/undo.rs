@@ -28,8 +28,19 @@ pub enum Undo {
     FreeDisks(Vec<i32>),
     /// Thaw these brokers.
     Thaw(Vec<i32>),
+    /// Let these brokers' disks be as fast as they are.
+    Unlimit {
+        /// Whose.
+        brokers: Vec<i32>,
+        /// What they were limited to: how fast is quick again.
+        bytes_per_second: u64,
+    },
+    /// Start those of these brokers that do not run, on their emptied disks.
+    StartWiped(Vec<i32>),
     /// Mount the disks of these brokers anew, and start those that do not run.
     RestorePower(Vec<i32>),
+    /// Let these brokers run, each from the image that it has by then: an upgrade is not taken back.
+    RunAll(Vec<i32>),
     /// Give these options the values that they had.
     RestoreConfig(Vec<Options>),
     /// Let those lead who led, and put the replicas in the order that they had.
@@ -65,6 +76,9 @@ impl Undo {
                 format!("remove the filler from the disk of {} and start it", brokers_of(brokers))
             }
             Self::Thaw(brokers) => format!("thaw {}", brokers_of(brokers)),
+            Self::Unlimit { brokers, .. } => format!("take the limit off the disk of {}", brokers_of(brokers)),
+            Self::StartWiped(brokers) => format!("start {} with an empty disk", brokers_of(brokers)),
+            Self::RunAll(brokers) => format!("let {} run, whatever the image", brokers_of(brokers)),
             Self::RestorePower(brokers) => format!("mount the disk of {} anew and start it", brokers_of(brokers)),
             Self::RestoreConfig(before) => before.iter().map(Options::describe).collect::<Vec<_>>().join("; "),
             Self::RestoreLeaders(before) => before.iter().map(Led::describe).collect::<Vec<_>>().join("; "),
@@ -98,6 +112,9 @@ impl Undo {
             Self::Reconnect { fault, brokers } => network::heal(&Ground::of(world)?, *fault, brokers).await,
             Self::FreeDisks(brokers) => disk::fill::heal(cluster, brokers).await,
             Self::Thaw(brokers) => broker::pause::heal(cluster, brokers).await,
+            Self::Unlimit { brokers, bytes_per_second } => disk::slow::heal(cluster, brokers, *bytes_per_second).await,
+            Self::StartWiped(brokers) => disk::wipe::heal(cluster, brokers).await,
+            Self::RunAll(brokers) => broker::upgrade::heal(cluster, brokers).await,
             Self::RestorePower(brokers) => disk::power_loss::heal(cluster, brokers).await,
             Self::RestoreConfig(before) => kafka::config::heal(cluster, before).await,
             Self::RestoreLeaders(before) => kafka::move_leader::heal(cluster, before).await,
@@ -120,7 +137,10 @@ impl Undo {
             | Self::Reconnect { .. }
             | Self::FreeDisks(_)
             | Self::Thaw(_)
+            | Self::Unlimit { .. }
+            | Self::StartWiped(_)
             | Self::RestorePower(_)
+            | Self::RunAll(_)
             | Self::RestoreConfig(_)
             | Self::RestoreLeaders(_)
             | Self::Nothing(_)

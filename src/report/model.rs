@@ -190,7 +190,7 @@ pub struct ProfileCounts {
 pub struct Environment {
     /// lossproof's version during the run.
     pub lossproof: String,
-    /// Image of the brokers.
+    /// Image that the brokers were started from; what an upgrade made of it is in its proof.
     pub image: Option<String>,
     /// From `up` to ready in milliseconds; none when the cluster served before.
     pub boot_ms: Option<u64>,

@@ -78,6 +78,7 @@ async fn answers(trial: &Trial<'_>, demands: &[Demand]) -> Result<Vec<Answer>> {
                     found => Answer::Missing(found.map(|found| found.said.clone()).unwrap_or_default()),
                 }
             }
+            Requirement::DiskLimits => trial.disk_limits().await,
             Requirement::LoopDevices => match trial.disks().await? {
                 Backing::Loop => Answer::There,
                 Backing::Tmpfs => Answer::Missing("none to be had: disks would be in memory (tmpfs)".to_owned()),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::capability::Answer;
 use super::stop::Stop;
 use super::trial::{Trial, on_trial};
 use crate::cluster::disks::{Backing, SIDECAR_IMAGE};
@@ -148,6 +149,7 @@ fn available_memory(meminfo: &str) -> Option<u64> {
 async fn by_trial(engine: &Engine, stop: &Stop) -> Result<Vec<Finding>> {
     let look = async |trial: &Trial<'_>| {
         let mut findings = vec![disk_space(engine, &trial.container).await?, loop_devices(trial.disks().await?)];
+        findings.push(slow_disks(trial.disk_limits().await));
         findings.extend(kernel(&trial.packets().await?));
         Ok(findings)
     };
@@ -183,6 +185,14 @@ fn loop_devices(backing: Backing) -> Finding {
             gives,
             Requirement::LoopDevices.how(),
         ),
+    }
+}
+
+fn slow_disks(answer: Answer) -> Finding {
+    let (what, gives) = (Requirement::DiskLimits.to_string(), "disk_slow");
+    match answer {
+        Answer::There => Finding::good(what, "can be set while a container runs", gives),
+        Answer::Missing(said) => Finding::bad(State::Lacking, what, said, gives, Requirement::DiskLimits.how()),
     }
 }
 

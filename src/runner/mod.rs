@@ -38,6 +38,7 @@ use crate::cluster::engine::Engine;
 use crate::cluster::session::Session;
 use crate::cluster::sweep::Remains;
 use crate::experiment::Experiment;
+use crate::fault;
 use crate::fault::exec::Commands;
 use experiment::Stage;
 use recorder::Recorder;
@@ -121,6 +122,9 @@ impl Runner {
     /// # Errors
     /// An `EnvironmentProblem` that names the faults and what helps.
     pub async fn check(&self, experiments: &[Experiment]) -> Result<()> {
+        for image in experiments.iter().flat_map(|experiment| fault::images(&experiment.faults)) {
+            self.engine.require_image(image, image).await?;
+        }
         capability::check(&self.engine, &self.stop, experiments).await
     }
 
@@ -165,6 +169,9 @@ impl Runner {
         let sound = matches!(outcome, Outcome::Complete);
         let finished = self.close(&stage, outcome).await?;
         run_dir.save_broker_logs(&cluster).await;
+        if let Err(error) = run_dir.write_environment(&self.engine, &cluster).await {
+            tracing::warn!("environment.json tells what was at the start of the run: {error:#}");
+        }
         if self.options.keep || (sound && topics::delete(&cluster, experiment).await.is_ok()) {
             self.cluster = Some(cluster);
         } else {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use rand::Rng;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::cluster::Cluster;
 use crate::cluster::disks::Backing;
@@ -48,15 +48,21 @@ impl RunDir {
         Ok(Self { id, path, number: rand::rng().random(), started_unix_s: now.timestamp().as_second() })
     }
 
-    /// Writes what the run runs on.
+    /// Writes what the run runs on. Once more at its end: an upgrade leaves the brokers with other images.
     ///
     /// # Errors
     /// When the engine does not answer, or the file can't be written.
     pub async fn write_environment(&self, engine: &Engine, cluster: &Cluster) -> Result<()> {
         let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let mut brokers = Map::new();
+        for broker in &cluster.brokers {
+            let image = engine.image_of(&broker.container).await?;
+            brokers.insert(broker.id.to_string(), json!({ "image": image.name, "image_id": image.id }));
+        }
         let environment = json!({
             "lossproof": env!("CARGO_PKG_VERSION"),
             "kafka_image": cluster.image,
+            "brokers": brokers,
             "engine": engine.version().await?,
             "kernel": kernel.trim(),
             "processors": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result};
 use testcontainers::bollard::models::HostConfig;
 
+use super::capability::Answer;
 use super::stop::Stop;
+use crate::cluster::cgroup;
 use crate::cluster::disks::{self, Backing, run_helper};
 use crate::cluster::engine::Engine;
 use crate::cluster::session::{Session, forget, project_of};
@@ -64,6 +66,14 @@ impl<'a> Trial<'a> {
     /// When they can't be made at all.
     pub async fn disks(&self) -> Result<Backing> {
         disks::create(self.engine, self.session, &[1], DISK_BYTES).await
+    }
+
+    /// Whether a container that runs can be limited in its use of a loop device. This one uses none: nothing is slowed.
+    pub async fn disk_limits(&self) -> Answer {
+        match cgroup::limit(self.engine, self.session, &self.container, 0, None).await {
+            Ok(_) => Answer::There,
+            Err(error) => Answer::Missing(format!("{error:#}")),
+        }
     }
 
     /// What the kernel does to packets.

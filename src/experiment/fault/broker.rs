@@ -8,7 +8,7 @@ use crate::experiment::check::Check;
 use crate::experiment::raw;
 use crate::experiment::resolved::{spanned, text, time};
 use crate::experiment::selector::{self, selector};
-use crate::experiment::value::{duration, integer, word};
+use crate::experiment::value::{duration, image, integer, word};
 use crate::experiment::{Selector, Word};
 
 /// Deaths of a crash loop, at most: beyond that it is a broker that is gone.
@@ -48,6 +48,13 @@ pub enum BrokerFault {
         /// How long it stays down after each death.
         down: Duration,
     },
+    /// All brokers, one after another, from another image on the disks that they have.
+    Upgrade {
+        /// The image.
+        to: String,
+        /// Whether the feature levels are raised then.
+        finalize: bool,
+    },
 }
 
 /// What is awaited between two restarts.
@@ -64,7 +71,7 @@ impl Word for RestartWait {
 }
 
 impl BrokerFault {
-    pub(super) const NAMES: [&'static str; 4] = ["kill", "restart", "pause", "crash_loop"];
+    pub(super) const NAMES: [&'static str; 5] = ["kill", "restart", "pause", "crash_loop", "upgrade"];
 
     pub(super) const fn name(&self) -> &'static str {
         match self {
@@ -72,6 +79,7 @@ impl BrokerFault {
             Self::Restart { .. } => "restart",
             Self::Pause { .. } => "pause",
             Self::CrashLoop { .. } => "crash_loop",
+            Self::Upgrade { .. } => "upgrade",
         }
     }
 
@@ -81,11 +89,12 @@ impl BrokerFault {
             | Self::Restart { target, .. }
             | Self::Pause { target }
             | Self::CrashLoop { target, .. } => target,
+            Self::Upgrade { .. } => &Selector::All,
         }
     }
 
     pub(super) const fn ends_by_itself(&self) -> bool {
-        matches!(self, Self::Restart { .. } | Self::CrashLoop { .. })
+        matches!(self, Self::Restart { .. } | Self::CrashLoop { .. } | Self::Upgrade { .. })
     }
 
     pub(super) const fn end(&self) -> &'static str {
@@ -94,6 +103,7 @@ impl BrokerFault {
             Self::Restart { .. } => "the last broker is back",
             Self::Pause { .. } => "thawed",
             Self::CrashLoop { .. } => "started for the last time",
+            Self::Upgrade { .. } => "every broker runs from the other image",
         }
     }
 
@@ -103,6 +113,9 @@ impl BrokerFault {
             Self::Restart { .. } => HeldRule::Allowed,
             Self::Pause { .. } => HeldRule::Needed("how long the broker is frozen"),
             Self::CrashLoop { .. } => HeldRule::Meaningless("`times`, `up` and `down` say how long it takes"),
+            Self::Upgrade { .. } => {
+                HeldRule::Meaningless("it takes as long as the brokers take, and is not taken back")
+            }
         }
     }
 
@@ -117,6 +130,12 @@ impl BrokerFault {
         if let Some(crashes) = &raw.crash_loop {
             return crash_loop(check, &crashes.value);
         }
+        if let Some(upgrade) = &raw.upgrade {
+            let to = check.read(&upgrade.value.to, image);
+            let finalize =
+                check.read_or(upgrade.value.finalize.as_ref(), false, |text| word(text, "answer to `finalize`"));
+            return Some(Self::Upgrade { to: to?, finalize: finalize? });
+        }
         if let Some(pause) = &raw.pause {
             return Some(Self::Pause { target: selector(check, &pause.value.target)? });
         }
@@ -126,6 +145,9 @@ impl BrokerFault {
     pub(super) fn write(&self, raw: &mut raw::Fault) {
         let target = spanned(selector::write(self.target()));
         match self {
+            Self::Upgrade { to, finalize } => {
+                raw.upgrade = Some(spanned(raw::Upgrade { to: text(to), finalize: Some(text(finalize)) }));
+            }
             Self::Kill { .. } => raw.kill = Some(spanned(raw::Target { target })),
             Self::Pause { .. } => raw.pause = Some(spanned(raw::Target { target })),
             Self::Restart { wait, .. } => {
@@ -154,6 +176,12 @@ impl BrokerFault {
                     Some(held) => write!(f, ", {held} down each"),
                     None => f.write_str(", started again at once"),
                 };
+            }
+            Self::Upgrade { to, finalize } => {
+                write!(f, "upgrade of all brokers to {to}, one at a time, with all replicas in sync in between")?;
+                if *finalize {
+                    f.write_str(", then the feature levels are raised")?;
+                }
             }
             Self::CrashLoop { target, times, up, down } => {
                 let (up, down) = (humantime::format_duration(*up), humantime::format_duration(*down));

@@ -26,7 +26,7 @@ use super::{Place, Problem, Selector};
 pub use broker::{BrokerFault, RestartWait};
 pub(super) use client::clients_exist;
 pub use client::{ChosenClients, ClientFault, ClientRole};
-pub use disk::DiskFault;
+pub use disk::{DiskFault, Leave};
 pub use exec::ExecFault;
 pub use kafka::{Destination, Election, KafkaFault, OfPartition};
 pub use network::{Cut, HARNESS_PORT, Listener, NetworkFault, Path, Peers, Ports, Shape, Way};

@@ -4,6 +4,7 @@ mod crash_loop;
 pub(super) mod kill;
 pub(super) mod pause;
 mod restart;
+pub(super) mod upgrade;
 
 use anyhow::Result;
 use lossproof_ledger::event::Proof;
@@ -17,6 +18,7 @@ pub(super) fn undo(fault: &BrokerFault, brokers: &[i32]) -> Undo {
             Undo::StartBrokers(brokers.to_vec())
         }
         BrokerFault::Pause { .. } => Undo::Thaw(brokers.to_vec()),
+        BrokerFault::Upgrade { .. } => Undo::RunAll(brokers.to_vec()),
     }
 }
 
@@ -35,6 +37,7 @@ pub(super) async fn inject(
             restart::inject(cluster, brokers, gone, down_for, *wait, note).await
         }
         BrokerFault::Pause { .. } => pause::inject(cluster, brokers).await,
+        BrokerFault::Upgrade { to, finalize } => upgrade::inject(cluster, to, *finalize, note).await,
         BrokerFault::CrashLoop { times, up, down, .. } => {
             let rhythm = crash_loop::Rhythm { times: *times, up: *up, down: *down };
             crash_loop::inject(cluster, brokers, rhythm, note).await
