@@ -29,6 +29,11 @@ pub const INGRESS_DEVICE: &str = "lossproof0";
 /// A line of shell, for this shell alone, that removes all that network faults can have added. Fine when there is
 /// nothing; it fails when something stays.
 pub const CLEAR_NETWORK: &str = "clear_network";
+/// A function of this shell alone: runs each line of its input as a command of tc, by a tc that is up already (to load
+/// one takes longer than all else), up to the first that fails; then it fails with what tc said.
+pub const BATCH: &str = "batch";
+/// A function of this shell alone: another tc for [`BATCH`], as one remembers the numbers of devices that are gone.
+pub const RENEW_BATCH: &str = "renew_batch";
 /// Separates the output of commands; no tool prints it.
 const MARK: char = '\u{1}';
 
@@ -60,12 +65,30 @@ impl NetShell {
             {CLEAR_NETWORK}() {{
               local stays
               tc -force -b - <<< $'qdisc del dev {DEVICE} root\\nqdisc del dev {DEVICE} ingress' &>/dev/null
-              [ ! -e /sys/class/net/{INGRESS_DEVICE} ] || ip link del {INGRESS_DEVICE}
+              [ ! -e /sys/class/net/{INGRESS_DEVICE} ] || {{ ip link del {INGRESS_DEVICE}; {RENEW_BATCH}; }}
               [ $(</sys/class/net/{DEVICE}/tx_queue_len) = $(<{QUEUE_LENGTH}) ] \\
                 || ip link set {DEVICE} txqueuelen $(<{QUEUE_LENGTH})
               stays=$(tc qdisc show) || return
               case $stays in *htb*|*ingress*|*{INGRESS_DEVICE}*) echo \"stays: $stays\"; return 1 ;; esac
             }}
+            {RENEW_BATCH}() {{
+              [ -z \"$TC_PID\" ] || {{ eval \"exec ${{TC[1]}}>&-\"; wait $TC_PID; }}
+              coproc TC {{ exec tc -force -batch - 2>&1; }}
+            }}
+            {BATCH}() {{
+              local command said answer
+              while IFS= read -r command; do
+                said=
+                # The last thing that it says to each is of the loopback, whose queue nobody touches.
+                printf '%s\\nqdisc show dev lo\\n' \"$command\" >&${{TC[1]}} || return
+                while IFS= read -r -u ${{TC[0]}} answer || {{ echo 'tc is gone'; return 1; }}; do
+                  case $answer in 'qdisc noqueue 0: '*) break ;; esac
+                  said+=\"$answer \"
+                done
+                case $said in *'Command failed'*) echo \"$said\"; return 1 ;; esac
+              done
+            }}
+            {RENEW_BATCH} 2>/dev/null
             trap {CLEAR_NETWORK} EXIT
             while IFS= read -r -t {SILENCE_LIMIT_S} line; do
               eval \"$line\" 2>&1 </dev/null

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::effect::{Action, Direction, Effect, Side};
 use super::program::{bytecode, program};
-use crate::cluster::shell::{CLEAR_NETWORK, DEVICE, INGRESS_DEVICE};
+use crate::cluster::shell::{BATCH, CLEAR_NETWORK, DEVICE, INGRESS_DEVICE, RENEW_BATCH};
 
 /// Lanes double with each effect that is no cut.
 const SHAPING_SLOTS: u8 = 6;
@@ -128,7 +128,7 @@ impl Plan {
             return Ok(Some(CLEAR_NETWORK.to_owned()));
         }
         let steps = self.steps_to(next)?;
-        let batch = (!steps.batch.is_empty()).then(|| format!("tc -b - <<< $'{}'", steps.batch.join("\\n")));
+        let batch = (!steps.batch.is_empty()).then(|| format!("{BATCH} <<< $'{}'", steps.batch.join("\\n")));
         Ok(Some([steps.before, batch.into_iter().collect(), steps.after].concat().join(" && ")))
     }
 
@@ -156,7 +156,8 @@ impl Plan {
                     if side == Side::In {
                         // Its queue length is that of unconcerned packets.
                         steps.before.push(format!(
-                            "ip link add {INGRESS_DEVICE} txqueuelen 1000 type ifb && ip link set {INGRESS_DEVICE} up"
+                            "ip link add {INGRESS_DEVICE} txqueuelen 1000 type ifb && ip link set {INGRESS_DEVICE} up \
+                             && {RENEW_BATCH}"
                         ));
                         steps.batch.push(format!("qdisc add dev {DEVICE} handle ffff: ingress"));
                     }
@@ -276,7 +277,7 @@ fn remove_side(side: Side) -> String {
     match side {
         Side::Out => format!("tc qdisc del dev {DEVICE} root"),
         // The way to the device ends before the device does.
-        Side::In => format!("tc qdisc del dev {DEVICE} ingress && ip link del {INGRESS_DEVICE}"),
+        Side::In => format!("tc qdisc del dev {DEVICE} ingress && ip link del {INGRESS_DEVICE} && {RENEW_BATCH}"),
     }
 }
 

@@ -50,7 +50,7 @@ fn shown(line: Option<String>) -> String {
 fn a_cut_on_the_way_out() {
     let line = Plan::default().go_over_to(&plan(&[(0, Action::Cut, Direction::To)])).unwrap();
     insta::assert_snapshot!(line.unwrap().replace("\\n", "\n"), @r#"
-    tc -b - <<< $'qdisc add dev eth0 root handle 1: htb default 0
+    batch <<< $'qdisc add dev eth0 root handle 1: htb default 0
     class add dev eth0 parent 1:0 classid 1:1000 htb rate 100gbit quantum 60000
     qdisc add dev eth0 parent 1:1000 handle 1000: blackhole
     filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode "32,0 0 0 0,2 0 0 0,0 0 0 65536,2 0 0 2,2 0 0 3,32 0 0 30,2 0 0 1,40 0 0 20,69 0 1 8191,5 0 0 11,48 0 0 23,21 0 1 6,5 0 0 3,21 0 1 17,5 0 0 1,5 0 0 5,177 0 0 14,72 0 0 14,2 0 0 2,72 0 0 16,2 0 0 3,96 0 0 1,84 0 0 4294967295,21 0 1 2887647500,5 0 0 1,5 0 0 3,96 0 0 3,21 0 1 9094,5 0 0 1,5 0 0 1,6 0 0 69632,6 0 0 0"'
@@ -60,7 +60,7 @@ fn a_cut_on_the_way_out() {
 #[test]
 fn a_cut_both_ways() {
     insta::assert_snapshot!(shown(Plan::default().go_over_to(&plan(&[(0, Action::Cut, Direction::Both)])).unwrap()), @r#"
-    ip link add lossproof0 txqueuelen 1000 type ifb && ip link set lossproof0 up && tc -b - <<< $'qdisc add dev eth0 root handle 1: htb default 0
+    ip link add lossproof0 txqueuelen 1000 type ifb && ip link set lossproof0 up && renew_batch && batch <<< $'qdisc add dev eth0 root handle 1: htb default 0
     class add dev eth0 parent 1:0 classid 1:1000 htb rate 100gbit quantum 60000
     qdisc add dev eth0 parent 1:1000 handle 1000: blackhole
     filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
@@ -81,7 +81,7 @@ fn effects_that_overlap_have_a_lane_for_each_combination() {
         (2, BANDWIDTH, Direction::To),
     ];
     insta::assert_snapshot!(shown(Plan::default().go_over_to(&plan(&all)).unwrap()), @r#"
-    tc -b - <<< $'qdisc add dev eth0 root handle 1: htb default 0
+    batch <<< $'qdisc add dev eth0 root handle 1: htb default 0
     class add dev eth0 parent 1:0 classid 1:12 htb rate 1000000bit ceil 1000000bit quantum 60000
     class add dev eth0 parent 1:0 classid 1:101 htb rate 100gbit quantum 60000
     qdisc add dev eth0 parent 1:101 handle 101: pfifo limit 10000
@@ -108,13 +108,13 @@ fn one_more_touches_nothing_that_stands() {
     let one = plan(&[(0, Action::Cut, Direction::To)]);
     let two = one.with(1, effect(BANDWIDTH, Direction::To), true).unwrap();
     insta::assert_snapshot!(shown(one.go_over_to(&two).unwrap()), @r#"
-    tc -b - <<< $'class add dev eth0 parent 1:0 classid 1:10 htb rate 1000000bit ceil 1000000bit quantum 60000
+    batch <<< $'class add dev eth0 parent 1:0 classid 1:10 htb rate 1000000bit ceil 1000000bit quantum 60000
     class add dev eth0 parent 1:10 classid 1:101 htb rate 15625bit ceil 1000000bit quantum 60000
     qdisc add dev eth0 parent 1:101 handle 101: bfifo limit 262144
     filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …'
     "#);
     insta::assert_snapshot!(shown(two.go_over_to(&two.without(1)).unwrap()), @r#"
-    tc -b - <<< $'filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
+    batch <<< $'filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
     class del dev eth0 classid 1:101
     class del dev eth0 classid 1:10'
     "#);
@@ -127,7 +127,7 @@ fn one_more_touches_nothing_that_stands() {
 fn a_switch_changes_the_filter_alone() {
     let on = plan(&[(0, Action::Cut, Direction::Both), (1, BANDWIDTH, Direction::To)]);
     insta::assert_snapshot!(shown(on.go_over_to(&on.switched(0, false).unwrap()).unwrap()), @r#"
-    tc -b - <<< $'filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
+    batch <<< $'filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
     filter replace dev lossproof0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
     filter replace dev eth0 parent ffff: protocol ip prio 1 handle 1 bpf bytecode … action mirred egress redirect dev lossproof0'
     "#);
@@ -141,7 +141,7 @@ fn the_last_one_goes_with_everything_unless_the_broker_is_kept_ready() {
     assert_eq!(one.go_over_to(&one.without(0)).unwrap().as_deref(), Some("clear_network"));
     let ready = Plan { ready: vec![Side::Out, Side::In], ..one };
     insta::assert_snapshot!(shown(ready.go_over_to(&ready.without(0)).unwrap()), @r#"
-    tc -b - <<< $'filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
+    batch <<< $'filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
     class del dev eth0 classid 1:1000
     filter replace dev lossproof0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …
     filter replace dev eth0 parent ffff: protocol ip prio 1 handle 1 bpf bytecode … action mirred egress redirect dev lossproof0
