@@ -7,7 +7,9 @@ use lossproof::cluster::disks::{Backing, helper_name, images_volume};
 use lossproof::cluster::engine::Engine as Docker;
 use lossproof::cluster::session::Session;
 use lossproof::cluster::{Cluster, readiness};
-use lossproof::experiment::{BrokerFault, ClusterSpec, DiskFault, FaultKind, FaultSpec, Leave, Place, Selector};
+use lossproof::experiment::{
+    BrokerFault, ClusterSpec, DiskFault, FaultKind, FaultSpec, Leave, Place, RestartWait, Selector,
+};
 use lossproof::fault::exec::Commands;
 use lossproof::fault::net::Network;
 use lossproof::fault::{self, Followed, Target, World};
@@ -77,6 +79,11 @@ fn faults(broker: i32) -> Vec<(FaultKind, &'static str, &'static str)> {
             FaultKind::Broker(BrokerFault::Pause { target: target.clone() }),
             "frozen, its port accepts and nothing answers",
             "did not answer when it should have been frozen",
+        ),
+        (
+            FaultKind::Broker(BrokerFault::Restart { target: target.clone(), wait: RestartWait::InSync }),
+            "stopped in order (exit code 143) and started again",
+            "was not running when it should have been restarted",
         ),
         (
             crash_loop,
@@ -151,13 +158,19 @@ async fn every_fault_of_a_broker_bites_and_heals_and_proves_nothing_of_the_dead(
     let container = &stage.cluster.broker(2).unwrap().container;
     stage.cluster.engine.kill(container, "SIGKILL").await.unwrap();
     stage.cluster.engine.ended(container, Duration::from_secs(10)).await.unwrap();
-    for (kind, _, dead) in faults(2) {
+    // A restart starts it, so that it comes last.
+    let (starts, leaves): (Vec<_>, Vec<_>) = faults(2).into_iter().partition(|(kind, ..)| kind.name() == "restart");
+    for (kind, _, dead) in leaves {
         let injected = stage.inject(&kind, 2).await;
         assert!(!injected.holds && injected.summary.contains(dead), "{}: {}", kind.name(), injected.summary);
     }
     let injected = stage.inject(&upgrade_to(&image), 1).await;
     let dead = "broker 2 was not running when it should have been upgraded";
     assert!(!injected.holds && injected.summary == dead, "{}", injected.summary);
+    for (kind, _, dead) in starts {
+        let injected = stage.inject(&kind, 2).await;
+        assert!(!injected.holds && injected.summary.contains(dead), "{}: {}", kind.name(), injected.summary);
+    }
     assert!(stage.cluster.tear_down().await.unwrap().is_empty());
     assert_eq!(engine.left_of(&session), Vec::<String>::new());
     drop(other);

@@ -14,6 +14,8 @@ use super::bed::Bed;
 
 const REPLICATION: u16 = 9094;
 const CLIENT: u16 = 9092;
+/// Longer than any of these tests takes.
+const LONGEST_S: u32 = 180;
 
 /// Connections all the time from each node to each other one, and from this host, to these ports; a packet of each
 /// every 20 ms or so. Nobody listens there: the refusal comes back the same way.
@@ -24,9 +26,10 @@ impl Knocking {
         let knock = |addresses: Vec<String>| {
             let each: Vec<String> =
                 addresses.iter().map(|a| format!("{{ timeout 0.2 bash -c '</dev/tcp/{a}'; }} 2>/dev/null")).collect();
-            // Each by itself, so that one that is not answered holds up no other.
-            let loops: Vec<String> =
-                each.iter().map(|one| format!("(while :; do {one}; sleep 0.02; done) &")).collect();
+            // Each by itself, so that one that is not answered holds up no other; and not for ever, should the test be
+            // killed.
+            let knock = |one: &String| format!("(while [ $SECONDS -lt {LONGEST_S} ]; do {one}; sleep 0.02; done) &");
+            let loops: Vec<String> = each.iter().map(knock).collect();
             format!("{} wait", loops.join(" "))
         };
         let to = |nodes: Vec<i32>| -> Vec<String> {
