@@ -20,6 +20,8 @@ use super::engine::Engine;
 /// Without a word from lossproof for so long, the shell takes it for dead.
 const SILENCE_LIMIT_S: u64 = 20;
 const PING_EVERY: Duration = Duration::from_secs(5);
+/// No line takes longer: one that does never ends, and what waits for it must not.
+const LINE_LIMIT: Duration = Duration::from_secs(140);
 /// Where the shell notes the queue length of the device.
 const QUEUE_LENGTH: &str = "/run/lossproof-queue-length";
 /// The interface of a holder that everybody else is behind.
@@ -137,7 +139,8 @@ async fn serve(mut queue: mpsc::Receiver<Command>, mut input: Input, mut output:
         tokio::select! {
             command = queue.recv() => {
                 let Some(Command { line, answer }) = command else { return };
-                let result = exchange(&line, &mut input, &mut output).await;
+                let answered = tokio::time::timeout(LINE_LIMIT, exchange(&line, &mut input, &mut output)).await;
+                let result = answered.unwrap_or_else(|_| Err(Gone.into()));
                 let broken = result.as_ref().is_err_and(|error| error.is::<Gone>());
                 answer.send(result).ok();
                 if broken { return }

@@ -28,8 +28,8 @@ pub(super) async fn answered<N: Namespaces>(namespaces: &N, from: i32, addresses
             format!("{{ timeout {limit} bash -c '</dev/tcp/{path}' 2>/dev/null; [ $? -ne 124 ] && echo {address}; }} &")
         })
         .collect();
-    // All at the same time, each a process of its own.
-    let printed = namespaces.run(from, &format!("{} wait", probes.join(" "))).await?;
+    // All at the same time, each a process of its own. In a shell of its own, as one waits for all that it started.
+    let printed = namespaces.run(from, &format!("({} wait)", probes.join(" "))).await?;
     Ok(printed.lines().map(str::to_owned).collect())
 }
 
