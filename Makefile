@@ -26,7 +26,7 @@ build: tools ## build lossproof (release)
 # Set-up waits for downloads while the Rust build computes: side by side.
 demo: tools ## cut a partition leader off from its peers, and count what is lost
 	@$(MAKE) --no-print-directory -j 2 setup build
-	$(LOSSPROOF) run experiments/leader-partition.yaml
+	$(LOSSPROOF) run experiments/broker/leader-partition.yaml
 
 check: tools ## formatting and lints, without Docker
 	cargo fmt --all --check
@@ -54,13 +54,17 @@ fuzz: tools ## throw damaged and hostile files at the readers, FUZZ_SECONDS each
 			-max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 || exit 1; \
 	done
 
-nightly: tools ## the whole catalogue of experiments and the upgrade, five times
+# The upgrade starts on another image than the rest may run on.
+UPGRADE_FROM = apache/kafka:3.9.2
+
+nightly: tools ## the whole catalogue of experiments, five times
 	@$(MAKE) --no-print-directory -j 2 setup build
-	@KAFKA_IMAGE=apache/kafka:4.3.1 compose/setup.sh
+	@for image in $(UPGRADE_FROM) apache/kafka:4.3.1; do KAFKA_IMAGE=$$image compose/setup.sh || exit; done
 	@for round in 1 2 3 4 5; do \
 		echo "round $$round of 5"; \
 		$(LOSSPROOF) run experiments/ || code=$$?; \
-		$(LOSSPROOF) run --kafka-image apache/kafka:3.9.2 experiments/upgrade/ || code=$$?; \
+		[ $(KAFKA_IMAGE) = $(UPGRADE_FROM) ] || \
+			$(LOSSPROOF) run --kafka-image $(UPGRADE_FROM) rolling-upgrade || code=$$?; \
 	done; exit $${code:-0}
 
 # SOAK_SEED=7 SOAK_ROUNDS=1 repeats one round.

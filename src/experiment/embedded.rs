@@ -4,21 +4,34 @@ use include_dir::{Dir, include_dir};
 
 static EXPERIMENTS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/experiments");
 
-/// The text of `NAME.yaml` or `profiles/NAME.yaml`.
+/// Folder of the profiles; every other one is a group of experiments.
+pub const PROFILES: &str = "profiles";
+
+/// The text of `GROUP/NAME.yaml` or `profiles/NAME.yaml`.
 pub fn text(path: &str) -> Option<&'static str> {
     EXPERIMENTS.get_file(path)?.contents_utf8()
 }
 
+/// Groups and names of the embedded experiments, group by group.
+pub fn experiments() -> Vec<(&'static str, &'static str)> {
+    let groups = EXPERIMENTS.dirs().filter_map(|dir| Some((dir.path().to_str()?, dir)));
+    let groups = groups.filter(|(group, _)| *group != PROFILES);
+    let mut all: Vec<_> =
+        groups.flat_map(|(group, dir)| names(dir).into_iter().map(move |name| (group, name))).collect();
+    all.sort_unstable();
+    all
+}
+
 /// Names of the embedded experiments, sorted.
-#[must_use]
 pub fn experiment_names() -> Vec<&'static str> {
-    names(&EXPERIMENTS)
+    let mut names: Vec<_> = experiments().into_iter().map(|(_, name)| name).collect();
+    names.sort_unstable();
+    names
 }
 
 /// Names of the embedded profiles, sorted.
-#[must_use]
 pub fn profile_names() -> Vec<&'static str> {
-    EXPERIMENTS.get_dir("profiles").map(names).unwrap_or_default()
+    EXPERIMENTS.get_dir(PROFILES).map(names).unwrap_or_default()
 }
 
 fn names(dir: &Dir<'static>) -> Vec<&'static str> {

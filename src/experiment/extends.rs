@@ -1,12 +1,13 @@
 //! The chain of `extends`: which files it leads to, and that it ends.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::embedded::{self, PROFILES};
 use super::hint::did_you_mean;
 use super::source::{Source, Span};
 use super::value::name;
-use super::{Problem, embedded, raw, yaml};
+use super::{Problem, raw, yaml};
 
 /// A chain longer than this is a mistake.
 const MAX_CHAIN: usize = 8;
@@ -36,8 +37,9 @@ pub fn chain(source: &Arc<Source>, own: &raw::Profile) -> Result<Vec<(Arc<Source
     Ok(layers)
 }
 
-/// The profile file behind a name: beside the file that asks for it, then among the embedded ones. A file is never its own
-/// base, so that a `baseline.yaml` may extend the embedded `baseline`.
+/// The profile file behind a name: beside the file that asks for it, then beside its folder, which may be a group of a
+/// catalogue, then among the embedded ones. A file is never its own base, so that a `baseline.yaml` may extend the embedded
+/// `baseline`.
 fn find(asking: &Source, wanted: &str, at: &Span) -> Result<Arc<Source>, Problem> {
     name(wanted, "a profile").map_err(|wrong| wrong.at(at))?;
     for path in beside(asking, wanted) {
@@ -61,5 +63,13 @@ fn beside(asking: &Source, wanted: &str) -> Vec<PathBuf> {
         return Vec::new();
     };
     let file = format!("{wanted}.yaml");
-    vec![folder.join("profiles").join(&file), folder.join(&file)]
+    vec![folder.join(PROFILES).join(&file), folder.join(&file), above(folder).join(PROFILES).join(&file)]
+}
+
+/// The folder that holds another, by a path as short as can be.
+fn above(folder: &Path) -> PathBuf {
+    match folder.components().next_back() {
+        Some(Component::Normal(_)) => folder.parent().unwrap_or(Path::new("")).to_owned(),
+        _ => folder.join(".."),
+    }
 }

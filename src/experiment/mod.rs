@@ -32,7 +32,6 @@ mod value;
 mod words;
 mod yaml;
 
-pub use embedded::{experiment_names as embedded_experiments, profile_names as embedded_profiles};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
     After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Destination, DiskFault, Election, ExecFault,
@@ -80,6 +79,8 @@ pub struct Experiment {
     pub seed: Option<u64>,
     /// The file it came from.
     pub file: PathBuf,
+    /// Its folder inside the catalogue or the folder that was named; empty for a file by itself.
+    pub group: String,
     /// The cluster it needs.
     pub cluster: ClusterSpec,
     /// What is offered, and for how long.

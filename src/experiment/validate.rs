@@ -72,6 +72,7 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
         summary: raw.summary.as_ref().map(|text| text.value.trim().to_owned()).unwrap_or_default(),
         seed,
         file,
+        group: String::new(),
         cluster: cluster?,
         workload: workload?,
         profiles: profiles?,

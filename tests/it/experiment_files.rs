@@ -29,15 +29,18 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
-/// The `*.yaml` of a folder of this repository, in order.
+/// The `*.yaml` of a folder of this repository, and of those inside it but for profiles, in order.
 fn files(folder: &str) -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files: Vec<_> = fs::read_dir(root.join(folder))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
-        .map(|path| path.strip_prefix(root).unwrap().to_owned())
-        .collect();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root.join(folder)).unwrap() {
+        let path = entry.unwrap().path().strip_prefix(root).unwrap().to_owned();
+        if root.join(&path).is_dir() && !path.ends_with("profiles") {
+            files.extend(self::files(path.to_str().unwrap()));
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
     files.sort();
     files
 }
@@ -86,21 +89,59 @@ fn a_resolved_plan_resolves_to_itself() {
     }
 }
 
+/// A catalogue with groups, profiles that they share, and what is none of its own.
+const CATALOGUE: &str = "tests/experiments/catalogue";
+
 #[test]
-fn a_folder_is_planned_file_by_file() {
-    let output = lossproof(&["plan", "experiments"]);
-    let titles: Vec<_> = stdout(&output).lines().filter(|line| line.contains("  (experiments/")).collect();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+fn a_folder_is_planned_file_by_file_and_folder_by_folder() {
+    let output = lossproof(&["plan", CATALOGUE]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+    let titles: Vec<_> = stdout(&output).lines().filter_map(|line| line.split_once("  (tests/experiments/")).collect();
     assert_eq!(
         titles,
         [
-            "disk-full  (experiments/disk-full.yaml)",
-            "leader-kill  (experiments/leader-kill.yaml)",
-            "leader-partition  (experiments/leader-partition.yaml)",
-            "power-loss  (experiments/power-loss.yaml)",
-            "rolling-restart  (experiments/rolling-restart.yaml)",
+            ("first", "catalogue/first.yaml)"),
+            ("second", "catalogue/after/second.yaml)"),
+            ("third", "catalogue/after/deep/third.yaml)"),
+            ("fourth", "catalogue/before/fourth.yaml)"),
         ]
     );
+    // Of the catalogue's own profile, which hides the built-in one of that name.
+    assert!(stdout(&output).contains("acks=0, and nothing else"), "{}", stdout(&output));
+}
+
+#[test]
+fn the_whole_catalogue_is_built_in_and_every_name_is_its_files() {
+    let listed = lossproof(&["list"]);
+    assert_eq!((listed.status.code(), stderr(&listed)), (Some(0), ""));
+    for file in files("experiments") {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            stdout(&listed).lines().any(|line| line.split_whitespace().next() == Some(name)),
+            "{name} is not listed"
+        );
+        let planned = lossproof(&["plan", name]);
+        assert_eq!((planned.status.code(), stderr(&planned)), (Some(0), ""));
+        let group = file.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        assert!(stdout(&planned).starts_with(&format!("{name}  (builtin:{group}/{name})\n")), "{}", stdout(&planned));
+    }
+}
+
+#[test]
+fn one_name_in_two_folders_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for group in ["a", "b"] {
+        fs::create_dir(folder.path().join(group)).unwrap();
+        fs::write(folder.path().join(group).join("same.yaml"), GOOD).unwrap();
+    }
+    // What a run has left is nobody's experiment.
+    let run = folder.path().join("runs/20261121-190907-leader-partition");
+    fs::create_dir_all(&run).unwrap();
+    fs::write(run.join("experiment.yaml"), GOOD).unwrap();
+    fs::write(run.join("events.ndjson"), "").unwrap();
+    let path = folder.path().to_str().unwrap();
+    let message = refusal(&["plan", path]).replace(path, "OWN");
+    insta::assert_snapshot!("one-name-in-two-folders", message);
 }
 
 #[test]
@@ -120,7 +161,10 @@ fn all_files_are_checked_before_anything_is_said() {
 
 #[test]
 fn two_experiments_of_one_name_are_refused() {
-    insta::assert_snapshot!("two-of-one-name", refusal(&["plan", "experiments/leader-kill.yaml", "leader-kill"]));
+    insta::assert_snapshot!(
+        "two-of-one-name",
+        refusal(&["plan", "experiments/broker/leader-kill.yaml", "leader-kill"])
+    );
 }
 
 #[test]
@@ -129,15 +173,8 @@ fn a_mistyped_experiment_gets_a_hint() {
 }
 
 #[test]
-fn what_is_built_in_is_listed() {
-    let output = lossproof(&["list"]);
-    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
-    insta::assert_snapshot!("list-built-in", stdout(&output));
-}
-
-#[test]
 fn a_folder_of_ones_own_is_listed_too() {
-    let output = lossproof(&["list", "tests/experiments/valid"]);
+    let output = lossproof(&["list", CATALOGUE]);
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
     let own = stdout(&output).split("Built-in").next().unwrap();
     insta::assert_snapshot!("list-own-folder", own);
@@ -161,7 +198,7 @@ fn a_reader_that_stops_early_is_no_error() {
 }
 
 /// A good experiment, to be made hostile.
-const GOOD: &str = include_str!("../../experiments/leader-partition.yaml");
+const GOOD: &str = include_str!("../../experiments/broker/leader-partition.yaml");
 
 fn deep(open: &str, close: &str) -> Vec<u8> {
     format!("name: a\nsummary: {}{}\n", open.repeat(20_000), close.repeat(20_000)).into_bytes()

@@ -60,8 +60,9 @@ impl Program {
     }
 
     /// Starts `lossproof run` on experiments of this repository.
-    pub fn run_of_repository(engine: &Engine, experiments: &str) -> Self {
-        Self::start(engine, tempfile::tempdir().unwrap(), &[experiments.to_owned()])
+    pub fn run_of_repository(engine: &Engine, experiments: &[&str]) -> Self {
+        let args: Vec<String> = experiments.iter().map(|&experiment| experiment.to_owned()).collect();
+        Self::start(engine, tempfile::tempdir().unwrap(), &args)
     }
 
     fn start(_engine: &Engine, folder: tempfile::TempDir, args: &[String]) -> Self {
