@@ -196,6 +196,16 @@ pub enum EventKind {
         /// lossproof's version.
         version: String,
     },
+    /// A profile that runs apart from the others begins: what follows, up to the next such event, happened on a cluster of
+    /// its own. In runs whose profiles share a cluster there is none.
+    PartStarted {
+        /// The profile.
+        profile: String,
+        /// Which part of the run it is, from 1.
+        part: usize,
+        /// Number of parts.
+        parts: usize,
+    },
     /// The brokers are up, answering and in sync.
     ClusterReady {
         /// Image that the brokers run.

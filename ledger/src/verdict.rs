@@ -89,6 +89,8 @@ pub struct Recovery {
 pub struct FaultOutcome {
     /// Index in the experiment.
     pub fault: usize,
+    /// The profile that met it, where each was alone; none where all did.
+    pub profile: Option<String>,
     /// Kind, such as `partition`.
     pub kind: String,
     /// Broker ids that its selector chose; empty if it chose none or was never resolved.

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::{checked_experiments, columns, fail, write_out};
 use crate::cluster::engine::Engine;
 use crate::exit::{Exit, Interrupted};
-use crate::experiment::{Expectation, Experiment, FaultSpec, Profile, Selector, Word, schedule};
+use crate::experiment::{Expectation, Experiment, FaultSpec, Isolation, Profile, Selector, Word, schedule};
 use crate::fault::needs::Requirement;
 use crate::runner::capability::{Answer, Demand, Needy, demands, look};
 use crate::runner::stop::Stop;
@@ -89,6 +89,12 @@ fn plan(experiment: &Experiment, found: &Found) -> String {
     if !experiment.summary.is_empty() {
         text.push_str(&columns(vec![vec![experiment.summary.clone()]]));
     }
+    let told = [("hazard", &experiment.hazard), ("protects", &experiment.protects)];
+    let told: Vec<_> = told.iter().filter(|(_, phrase)| !phrase.is_empty()).collect();
+    if !told.is_empty() {
+        text.push('\n');
+        text.push_str(&columns(told.iter().map(|(key, phrase)| vec![(*key).to_owned(), (*phrase).clone()]).collect()));
+    }
     text.push_str("\nCluster and workload\n");
     text.push_str(&columns(setting_rows(experiment)));
     text.push_str("\nTime line, from the first message (~: by the state of the cluster, so an estimate)\n");
@@ -133,6 +139,15 @@ fn setting_rows(experiment: &Experiment) -> Vec<Vec<String>> {
     rows.extend(
         cluster.broker_config.iter().map(|(key, value)| vec!["broker option".to_owned(), format!("{key}={value}")]),
     );
+    if let Some(versions) = &experiment.kafka {
+        rows.push(vec!["Kafka".to_owned(), format!("{versions}, and skipped on others")]);
+    }
+    if experiment.isolation == Isolation::Apart {
+        rows.push(vec![
+            "isolation".to_owned(),
+            "apart: one profile after another, each on a fresh cluster; what follows is for each of them".to_owned(),
+        ]);
+    }
     let offering = schedule::offering(experiment);
     let messages = (workload.rate_per_s * offering.as_secs_f64()).round();
     rows.push(vec![
@@ -154,6 +169,7 @@ fn setting_rows(experiment: &Experiment) -> Vec<Vec<String>> {
             format(workload.max)
         ),
     ]);
+    rows.push(vec!["run time".to_owned(), format!("about {} in all", format(schedule::length(experiment)))]);
     if experiment.faults.iter().any(|fault| fault.kind.target() == Some(&Selector::Random)) {
         let seed = experiment.seed.map_or_else(
             || "each run has a seed of its own, and tells it".to_owned(),

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Interrupted};
 use crate::experiment::{Experiment, Problems};
 use crate::report::Report;
 use crate::report::judge::judge;
-use crate::report::terminal::{Output, Summary, Terminal};
+use crate::report::terminal::{Ending, Output, Summary, Terminal};
 use crate::runner::stop::Stop;
 use crate::runner::{Defect, Kept, Left, Options, Runner};
 
@@ -49,8 +49,16 @@ pub(super) const DEFAULT_IMAGE: &str = "apache/kafka:3.9.2";
 struct Outcome {
     name: String,
     exit: Exit,
-    report: Result<Report, String>,
+    report: Result<Report, Unjudged>,
     run_dir: Option<PathBuf>,
+}
+
+/// Why there is no report.
+enum Unjudged {
+    /// It is not for this Kafka.
+    Skipped,
+    /// Something went wrong, in a few words.
+    Failed(&'static str),
 }
 
 /// Runs experiments and shows what they showed.
@@ -68,20 +76,29 @@ pub async fn run(args: RunArgs) -> Exit {
     }
     let mut terminal = Terminal::new(args.output);
     let (watchers, mut queue) = mpsc::unbounded_channel();
-    let options = Options { runs: args.runs, image: args.kafka_image, keep: args.keep };
+    let image = args.kafka_image;
+    let options = Options { runs: args.runs, image: image.clone(), keep: args.keep };
     let runner = async {
         let runner = Runner::new(options, Stop::on_signals()?, watchers).await?;
-        runner.check(&experiments).await?;
-        anyhow::Ok(runner)
+        let skips = skips(&runner, &experiments, &image).await?;
+        let meant = experiments.iter().zip(&skips).filter(|(_, skip)| skip.is_none());
+        runner.check(meant.map(|(experiment, _)| experiment)).await?;
+        anyhow::Ok((runner, skips))
     };
-    let mut runner = match runner.await {
-        Ok(runner) => runner,
+    let (mut runner, skips) = match runner.await {
+        Ok(ready) => ready,
         Err(error) => return fail(&error),
     };
     let mut outcomes = Vec::new();
     let mut exit = Exit::Pass;
-    for experiment in &experiments {
-        let outcome = one(&mut runner, experiment, &mut terminal, &mut queue).await;
+    for (experiment, skip) in experiments.iter().zip(skips) {
+        let outcome = match skip {
+            Some(why) => {
+                terminal.skipped(&experiment.name, &why);
+                Outcome::without(experiment, Exit::Pass, Unjudged::Skipped)
+            }
+            None => one(&mut runner, experiment, &mut terminal, &mut queue).await,
+        };
         exit = exit.worse(outcome.exit);
         let goes_on = !matches!(outcome.exit, Exit::Interrupted | Exit::Environment);
         outcomes.push(outcome);
@@ -93,14 +110,40 @@ pub async fn run(args: RunArgs) -> Exit {
         let summaries: Vec<Summary<'_>> = outcomes.iter().map(Outcome::summary).collect();
         terminal.summary(&summaries);
     }
+    if outcomes.iter().all(|outcome| matches!(outcome.report, Err(Unjudged::Skipped))) {
+        eprintln!("nothing was run: no experiment is for the Kafka of {image}, so that nothing is proven");
+        exit = exit.worse(Exit::Inconclusive);
+    }
     exit.worse(end(runner, &mut terminal).await)
 }
 
+/// Of each experiment, why it is not for the image's version of Kafka; none if it is. The image is asked only where that
+/// matters.
+async fn skips(runner: &Runner, experiments: &[Experiment], image: &str) -> Result<Vec<Option<String>>> {
+    if experiments.iter().all(|experiment| experiment.kafka.is_none()) {
+        return Ok(experiments.iter().map(|_| None).collect());
+    }
+    let version = runner.kafka_version().await?;
+    let why = |experiment: &Experiment| {
+        let wanted = experiment.kafka.as_ref().filter(|wanted| !wanted.matches(&version))?;
+        Some(format!("it is for Kafka {wanted}, and {image} is {version}"))
+    };
+    Ok(experiments.iter().map(why).collect())
+}
+
 impl Outcome {
+    fn without(experiment: &Experiment, exit: Exit, report: Unjudged) -> Self {
+        Self { name: experiment.name.clone(), exit, report: Err(report), run_dir: None }
+    }
+
     fn summary(&self) -> Summary<'_> {
         Summary {
             experiment: &self.name,
-            outcome: self.report.as_ref().map_err(String::as_str),
+            outcome: match &self.report {
+                Ok(report) => Ending::Judged(report),
+                Err(Unjudged::Skipped) => Ending::Skipped,
+                Err(Unjudged::Failed(why)) => Ending::Failed(why),
+            },
             run_dir: self.run_dir.as_deref(),
         }
     }
@@ -127,26 +170,21 @@ async fn one(
         terminal.event(&event);
     }
     terminal.rest();
-    let mut outcome =
-        Outcome { name: experiment.name.clone(), exit: Exit::Internal, report: Err(String::new()), run_dir: None };
     let finished = match finished {
         Ok(finished) => finished,
         Err(error) => {
-            outcome.exit = fail(&error);
-            outcome.report = Err(if error.is::<Interrupted>() { "interrupted" } else { "not started" }.to_owned());
-            return outcome;
+            let why = if error.is::<Interrupted>() { "interrupted" } else { "not started" };
+            return Outcome::without(experiment, fail(&error), Unjudged::Failed(why));
         }
     };
+    let mut outcome = Outcome::without(experiment, Exit::Internal, Unjudged::Failed("no account"));
     match judged(&finished.run_dir) {
         Ok(report) => {
             terminal.report(&report, &finished.run_dir);
             outcome.exit = of_verdict(report.verdict);
             outcome.report = Ok(report);
         }
-        Err(error) => {
-            outcome.exit = fail(&error);
-            outcome.report = Err("no account".to_owned());
-        }
+        Err(error) => outcome.exit = fail(&error),
     }
     if finished.interrupted.is_some() {
         outcome.exit = Exit::Interrupted;

@@ -174,13 +174,22 @@ async fn start_helper(engine: &Engine, session: &str, binds: &[String]) -> Resul
 /// # Errors
 /// When the engine refuses.
 pub async fn run_helper(engine: &Engine, session: &str, name: &str, host: HostConfig) -> Result<()> {
+    run_container(engine, session, name, SIDECAR_IMAGE, host).await
+}
+
+/// The same of any image that has a `sleep`.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn run_container(engine: &Engine, session: &str, name: &str, image: &str, host: HostConfig) -> Result<()> {
     engine
         .api()
         .create_container(
             Some(CreateContainerOptionsBuilder::new().name(name).build()),
             ContainerCreateBody {
-                image: Some(SIDECAR_IMAGE.to_owned()),
-                cmd: Some(vec!["sleep".to_owned(), "infinity".to_owned()]),
+                image: Some(image.to_owned()),
+                entrypoint: Some(vec!["sleep".to_owned()]),
+                cmd: Some(vec!["infinity".to_owned()]),
                 labels: Some(labels(session)),
                 host_config: Some(host),
                 ..ContainerCreateBody::default()

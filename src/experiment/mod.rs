@@ -18,6 +18,7 @@ mod load;
 pub mod metric;
 mod option_name;
 mod overlap;
+mod part;
 pub mod problem;
 mod profile;
 mod raw;
@@ -46,6 +47,7 @@ pub use words::Word;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use semver::VersionReq;
 use serde::{Deserialize, Serialize};
 
 /// A place in a file, for messages that a person can follow.
@@ -75,12 +77,20 @@ pub struct Experiment {
     pub name: String,
     /// One or two sentences.
     pub summary: String,
+    /// What threatens, in a phrase; may be empty.
+    pub hazard: String,
+    /// The settings or the practice that protect, in a phrase; may be empty.
+    pub protects: String,
     /// What `random` selectors choose by; without one, each run has another.
     pub seed: Option<u64>,
     /// The file it came from.
     pub file: PathBuf,
     /// Its folder inside the catalogue or the folder that was named; empty for a file by itself.
     pub group: String,
+    /// Versions of Kafka that it is for; none for all.
+    pub kafka: Option<VersionReq>,
+    /// Whether its profiles share a cluster.
+    pub isolation: Isolation,
     /// The cluster it needs.
     pub cluster: ClusterSpec,
     /// What is offered, and for how long.
@@ -97,6 +107,16 @@ pub struct Experiment {
     pub min_exposure: Vec<(String, u64)>,
     /// The experiment with every `extends` and default resolved, as YAML that reads back to the same.
     pub resolved: String,
+}
+
+/// Whether profiles meet the faults on the same cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// All at the same moment, side by side.
+    Shared,
+    /// One profile after another, each on a fresh cluster: where they would share what the fault hits, such as the disk's
+    /// journal.
+    Apart,
 }
 
 /// The cluster an experiment needs. Equal specs may share one.

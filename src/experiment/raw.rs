@@ -26,7 +26,15 @@ pub struct Experiment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub hazard: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protects: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requires: Option<Requires>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Cluster>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,6 +58,14 @@ pub struct Expectations {
     pub must_show: Option<Map<Map<Text>>>,
     pub must_hold: Option<Map<Map<Text>>>,
     pub min_exposure: Option<Map<Text>>,
+}
+
+/// `requires:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requires {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<Text>,
 }
 
 /// `cluster:`

@@ -7,7 +7,7 @@ use serde_yaml::{Location, Spanned};
 use super::fault::write_timing;
 use super::raw::{self, Map, Text};
 use super::value::{format_bound, format_size};
-use super::{Expectation, Experiment, FaultSpec, Options, Problem, Profile, Word, metric};
+use super::{Expectation, Experiment, FaultSpec, Isolation, Options, Problem, Profile, Word, metric};
 
 /// The YAML text.
 ///
@@ -63,7 +63,11 @@ fn to_raw(experiment: &Experiment) -> raw::Experiment {
     raw::Experiment {
         name: text(&experiment.name),
         summary: some_text(&experiment.summary),
+        hazard: some_text(&experiment.hazard),
+        protects: some_text(&experiment.protects),
         seed: experiment.seed.map(text),
+        requires: experiment.kafka.as_ref().map(|versions| raw::Requires { kafka: Some(text(versions)) }),
+        isolation: (experiment.isolation != Isolation::Shared).then(|| text(experiment.isolation.word())),
         cluster: Some(raw::Cluster {
             definition: Some(text(&cluster.definition)),
             broker_config: config(&cluster.broker_config),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{BrokerFault, Experiment, FaultKind, FaultSpec, Held, Moment, Selector};
+use super::{BrokerFault, Experiment, FaultKind, FaultSpec, Held, Isolation, Moment, Selector};
 
 /// Brokers of the one cluster definition there is.
 pub const BROKERS: u32 = 3;
@@ -16,6 +16,10 @@ const UPGRADE_ESTIMATE: Duration = Duration::from_secs(14);
 
 /// From healing to full in-sync replicas. Measured: 5 to 8 s after a start, 15 s and more under load.
 pub const RECOVERY_ESTIMATE: Duration = Duration::from_secs(10);
+
+/// Around the messages: a fresh cluster with topics and clients before, drain, audit and tear-down after. Measured: 14 s on
+/// two cores.
+const AROUND_ESTIMATE: Duration = Duration::from_secs(14);
 
 /// How many brokers a selector names.
 #[must_use]
@@ -142,7 +146,8 @@ pub fn faults_end(faults: &[FaultSpec]) -> Duration {
     faults.iter().map(|fault| fault.planned + duration(fault)).max().unwrap_or_default()
 }
 
-/// Warm-up, faults, an estimate for the recovery of each, and the time after it: how long messages are offered.
+/// Warm-up, faults, an estimate for the recovery of each, and the time after it: how long messages are offered; with
+/// `isolation: apart`, to each profile.
 #[must_use]
 pub fn offering(experiment: &Experiment) -> Duration {
     let workload = &experiment.workload;
@@ -150,11 +155,31 @@ pub fn offering(experiment: &Experiment) -> Duration {
     workload.warm_up + faults_end(&experiment.faults) + recovery + workload.after_recovery
 }
 
+/// About how long a run takes: with a fresh cluster, topics and clients before the messages, and drain, audit and
+/// tear-down after them; with `isolation: apart`, all of that for each profile.
+#[must_use]
+pub fn length(experiment: &Experiment) -> Duration {
+    let parts = match experiment.isolation {
+        Isolation::Shared => 1,
+        Isolation::Apart => u32::try_from(experiment.profiles.len()).unwrap_or(u32::MAX),
+    };
+    (offering(experiment) + AROUND_ESTIMATE).saturating_mul(parts)
+}
+
+/// Replicas of all partitions numbered alike that are on the cluster at the same time.
+#[must_use]
+pub fn copies(experiment: &Experiment) -> i32 {
+    let factors = experiment.profiles.iter().map(|profile| profile.topic.replication_factor);
+    match experiment.isolation {
+        Isolation::Shared => factors.sum(),
+        Isolation::Apart => factors.max().unwrap_or_default(),
+    }
+}
+
 /// Bytes that the workload brings to each broker, over all profiles; a third of all replicas are each broker's.
 #[must_use]
 pub fn bytes_per_broker(experiment: &Experiment) -> u64 {
     let offered =
         experiment.workload.rate_per_s * experiment.workload.payload_bytes as f64 * offering(experiment).as_secs_f64();
-    let copies: i32 = experiment.profiles.iter().map(|profile| profile.topic.replication_factor).sum();
-    (offered * f64::from(copies) / f64::from(BROKERS)) as u64
+    (offered * f64::from(copies(experiment)) / f64::from(BROKERS)) as u64
 }

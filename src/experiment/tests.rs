@@ -63,7 +63,9 @@ fn every_embedded_experiment_is_sound() {
         assert_eq!(again.resolved, experiment.resolved);
         let name = &experiment.name;
         assert_eq!(experiment.file, PathBuf::from(format!("builtin:{}/{name}", experiment.group)), "named as its file");
-        assert!(!experiment.summary.is_empty(), "{name}");
+        for phrase in [&experiment.summary, &experiment.hazard, &experiment.protects] {
+            assert!(!phrase.is_empty(), "{name} lacks its summary, hazard or protects");
+        }
         assert!(schedule::offering(experiment) <= Duration::from_secs(90), "{name}");
         // A control shows nothing; all others prove their point on one profile and promise something of another.
         assert!(experiment.group == "controls" || !experiment.must_show.is_empty(), "{name}");

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use semver::VersionReq;
+
 use super::check::Check;
+use super::fault::ALL;
 use super::hint::did_you_mean;
 use super::source::{Source, Span};
-use super::value::{duration, format_size, integer, name, rate, size};
-use super::{ClusterSpec, Experiment, Leave, Problem, Problems, Profile, Workload};
+use super::value::{duration, format_size, integer, name, phrase, rate, size, versions, word};
+use super::{ClusterSpec, Experiment, Isolation, Leave, Problem, Problems, Profile, Workload};
 use super::{expect, fault, metric, option_name, overlap, profile, raw, resolved, schedule, selector, yaml};
 
 /// The one cluster definition there is.
@@ -45,6 +48,10 @@ pub fn experiment(source: &Arc<Source>) -> Result<Experiment, Problems> {
 
 fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     let experiment_name = check.read(&raw.name, |text| name(text, "an experiment"));
+    let hazard = raw.hazard.as_ref().map_or(Some(String::new()), |text| check.read(text, phrase));
+    let protects = raw.protects.as_ref().map_or(Some(String::new()), |text| check.read(text, phrase));
+    let kafka = requires(check, raw.requires.as_ref());
+    let isolation = check.read_or(raw.isolation.as_ref(), Isolation::Shared, |text| word(text, "kind of isolation"));
     let cluster = cluster(check, raw.cluster.as_ref());
     let workload = workload(check, &raw.workload);
     // One that can't be read is a problem noted.
@@ -65,14 +72,21 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     }
 
     measurable(check, raw);
+    if isolation == Some(Isolation::Apart) {
+        apart_needs_all(check, raw);
+    }
 
     let file = check.source.path.clone().unwrap_or_else(|| PathBuf::from(&check.source.name));
     let experiment = Experiment {
         name: experiment_name?,
         summary: raw.summary.as_ref().map(|text| text.value.trim().to_owned()).unwrap_or_default(),
+        hazard: hazard?,
+        protects: protects?,
         seed,
         file,
         group: String::new(),
+        kafka: kafka?,
+        isolation: isolation?,
         cluster: cluster?,
         workload: workload?,
         profiles: profiles?,
@@ -86,6 +100,28 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     fits_disk(check, raw, &experiment);
     marks_fit(check, raw, experiment.cluster.disk_bytes);
     Some(experiment)
+}
+
+/// None is a problem noted.
+fn requires(check: &mut Check, raw: Option<&raw::Requires>) -> Option<Option<VersionReq>> {
+    match raw.and_then(|requires| requires.kafka.as_ref()) {
+        Some(text) => check.read(text, versions).map(Some),
+        None => Some(None),
+    }
+}
+
+/// A profile that is alone would not meet a fault of another one's clients.
+fn apart_needs_all(check: &mut Check, raw: &raw::Experiment) {
+    let faults = raw.faults.iter().flatten().map(|fault| &fault.value);
+    let clients = faults.flat_map(|fault| [&fault.client_kill, &fault.client_pause, &fault.client_stop]).flatten();
+    for clients in clients.filter(|clients| clients.value.profile.value != ALL) {
+        let name = &clients.value.profile;
+        let problem =
+            Problem::new(format!("`{}` is alone with `isolation: apart`, and so is every other profile", name.value))
+                .at(&check.span(name), "the others would meet no fault here")
+                .hint("`profile: all` hits the clients of each profile in its turn");
+        check.report(problem);
+    }
 }
 
 /// What is measured of faults needs one.
@@ -250,7 +286,7 @@ fn fits_disk(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) 
     if bytes < disk / 2 {
         return;
     }
-    let copies: i32 = experiment.profiles.iter().map(|profile| profile.topic.replication_factor).sum();
+    let copies = schedule::copies(experiment);
     let problem = Problem::new("the workload would fill more than half of each broker's disk by itself")
         .at(
             &check.span(&raw.workload.rate),

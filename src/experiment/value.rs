@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use semver::VersionReq;
+
 use super::hint::{did_you_mean, one_of};
 use super::metric::{Metric, Unit};
 use super::{Comparison, Word};
@@ -50,6 +52,28 @@ pub fn duration(text: &str) -> Result<Duration, Wrong> {
         return Err(wrong(format!("`{text}` is finer than a millisecond")));
     }
     Ok(value)
+}
+
+/// A phrase for a cell of a table.
+pub fn phrase(text: &str) -> Result<String, Wrong> {
+    const MAX: usize = 120;
+    let phrase = text.trim();
+    let expected = format!("expected a phrase: one line of at most {MAX} characters");
+    if phrase.is_empty() {
+        return Err(Wrong::new("there are no words", expected).hint("leave the key out if there is nothing to say"));
+    }
+    if phrase.contains('\n') || phrase.chars().count() > MAX {
+        return Err(Wrong::new("too long for a table", expected).hint("`summary` may tell the story"));
+    }
+    Ok(phrase.to_owned())
+}
+
+/// A range of versions, such as `>=4.0`.
+pub fn versions(text: &str) -> Result<VersionReq, Wrong> {
+    VersionReq::parse(text).map_err(|error| {
+        Wrong::new(format!("`{text}` is not a range of versions"), "expected such as `>=4.0` or `>=3.9, <4`")
+            .hint(error.to_string())
+    })
 }
 
 /// Messages a second, such as `2000/s`.

@@ -1,6 +1,6 @@
 //! The words of the format for each enum, once: parsing, writing and listing all use these.
 
-use super::{Commit, OnFatal, OnQueueFull};
+use super::{Commit, Isolation, OnFatal, OnQueueFull};
 
 /// An enum with one word in the experiment file for each of its values.
 pub trait Word: Copy + PartialEq + 'static {
@@ -15,6 +15,10 @@ pub trait Word: Copy + PartialEq + 'static {
 
 impl Word for bool {
     const WORDS: &'static [(&'static str, Self)] = &[("true", true), ("false", false)];
+}
+
+impl Word for Isolation {
+    const WORDS: &'static [(&'static str, Self)] = &[("shared", Self::Shared), ("apart", Self::Apart)];
 }
 
 impl Word for Commit {

@@ -34,7 +34,7 @@ pub struct Report {
     pub started_at: Timestamp,
     /// From the first event to the beginning of the tear-down, in milliseconds.
     pub duration_ms: u64,
-    /// In the order of the file.
+    /// In the order of the file; those of each profile in its turn, where each was alone.
     pub faults: Vec<Fault>,
     /// By name, in the order of the file.
     pub profiles: IndexMap<String, Profile>,
@@ -43,6 +43,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// A fault as people call it: `fault 1`, and `fault 1 of baseline` where each profile was alone with it.
+    #[must_use]
+    pub fn fault_name(&self, index: usize) -> String {
+        let Some(fault) = self.faults.get(index) else { return String::new() };
+        let number = self.faults[..=index].iter().filter(|other| other.profile == fault.profile).count();
+        match &fault.profile {
+            Some(profile) => format!("fault {number} of {profile}"),
+            None => format!("fault {number}"),
+        }
+    }
+
     /// The content of `report.json`.
     ///
     /// # Errors
@@ -72,6 +83,9 @@ impl Report {
 pub struct Fault {
     /// Kind, such as `partition`.
     pub kind: String,
+    /// The profile that met it, where each was alone on a cluster (`isolation: apart`); none where all did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// Whom it hit; none where its selector was never resolved.
     pub target: Option<Target>,
     /// When its injection was called for.

@@ -28,6 +28,7 @@ pub(super) fn leader_partition() -> Report {
         duration_ms: 71_300,
         faults: vec![Fault {
             kind: "partition".to_owned(),
+            profile: None,
             target: Some(Target {
                 brokers: vec![2],
                 clients: Vec::new(),

@@ -61,7 +61,7 @@ pub fn demands<'a>(experiments: impl IntoIterator<Item = &'a Experiment>) -> Vec
 /// # Errors
 /// When it can't be tried, or somebody asked for the end meanwhile.
 pub async fn look(engine: &Engine, stop: &Stop, demands: &[Demand]) -> Result<Vec<Answer>> {
-    let (answers, _) = on_trial(engine, stop, async |trial| answers(trial, demands).await).await?;
+    let (answers, _) = on_trial(engine, stop, SIDECAR_IMAGE, async |trial| answers(trial, demands).await).await?;
     Ok(answers)
 }
 
@@ -92,7 +92,7 @@ async fn answers(trial: &Trial<'_>, demands: &[Demand]) -> Result<Vec<Answer>> {
 ///
 /// # Errors
 /// An `EnvironmentProblem` that names the faults; or when it can't be tried.
-pub async fn check(engine: &Engine, stop: &Stop, experiments: &[Experiment]) -> Result<()> {
+pub async fn check(engine: &Engine, stop: &Stop, experiments: impl IntoIterator<Item = &Experiment>) -> Result<()> {
     let demands = demands(experiments);
     // Without the image nothing starts, which the start itself tells.
     if demands.is_empty() || !engine.has_image(SIDECAR_IMAGE).await? {

@@ -153,7 +153,7 @@ async fn by_trial(engine: &Engine, stop: &Stop) -> Result<Vec<Finding>> {
         findings.extend(kernel(&trial.packets().await?));
         Ok(findings)
     };
-    let (mut findings, left) = on_trial(engine, stop, look).await?;
+    let (mut findings, left) = on_trial(engine, stop, SIDECAR_IMAGE, look).await?;
     if !left.is_empty() {
         let seen = format!("{} things of this trial stay", left.len());
         let remedy = "`lossproof clean`";

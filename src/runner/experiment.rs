@@ -40,8 +40,10 @@ const AUDIT_PASSES: u16 = 3;
 pub struct Stage<'a> {
     /// The cluster.
     pub cluster: &'a Cluster,
-    /// The experiment.
+    /// The experiment, or a part of it.
     pub experiment: &'a Experiment,
+    /// The group of each profile.
+    pub groups: &'a [String],
     /// Its run directory.
     pub run_dir: &'a Path,
     /// Number that its payloads carry.
@@ -104,8 +106,8 @@ impl Stage<'_> {
         let _watching = AbortOnDrop(observers);
 
         let tails = self.tails()?;
-        let groups = topics::group_ids(self.experiment, self.run);
-        let clients = Clients::start(self, &groups).await?;
+        let groups = self.groups;
+        let clients = Clients::start(self, groups).await?;
         clients.ready(CLIENT_START_LIMIT).await?;
 
         self.warms_up.notify_one();
@@ -121,7 +123,7 @@ impl Stage<'_> {
             clients: &clients,
             faults: &self.experiment.faults,
             seed: self.experiment.seed.unwrap_or(self.run),
-            subjects: Subjects { topics: &topics, groups: &groups, transactional_ids: &transactional_ids },
+            subjects: Subjects { topics: &topics, groups, transactional_ids: &transactional_ids },
             run_dir: self.run_dir,
             zero,
             active: self.active,
@@ -138,7 +140,7 @@ impl Stage<'_> {
         let fences = self.fences().await?;
         clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
         let at_fence = clients.end_consumers().await?;
-        self.positions(&groups, &fences, at_fence).await?;
+        self.positions(groups, &fences, at_fence).await?;
 
         self.phase(Phase::Audit, None)?;
         self.tailed(tails, &fences).await?;

@@ -30,6 +30,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures_util::FutureExt;
 use lossproof_ledger::event::{Event, EventKind, Phase};
+use semver::Version;
 use tokio::sync::{Notify, mpsc};
 
 use crate::cluster::Cluster;
@@ -37,7 +38,7 @@ use crate::cluster::disks::Backing;
 use crate::cluster::engine::Engine;
 use crate::cluster::session::Session;
 use crate::cluster::sweep::Remains;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, Isolation};
 use crate::fault;
 use crate::fault::exec::Commands;
 use experiment::Stage;
@@ -45,6 +46,7 @@ use recorder::Recorder;
 use run_dir::RunDir;
 use schedule::Active;
 use stop::Stop;
+use trial::on_trial;
 
 /// How runs are made.
 #[derive(Debug, Clone)]
@@ -116,19 +118,30 @@ impl Runner {
         Ok(Self { engine, options, stop, watchers, cluster: None, left: Left::default() })
     }
 
+    /// The version of Kafka in the image of the brokers.
+    ///
+    /// # Errors
+    /// An `EnvironmentProblem` when there is no such image, or it does not tell.
+    pub async fn kafka_version(&self) -> Result<Version> {
+        self.engine.require_image(&self.options.image, &self.options.image).await?;
+        let (version, _) =
+            on_trial(&self.engine, &self.stop, &self.options.image, async |trial| trial.kafka_version().await).await?;
+        Ok(version)
+    }
+
     /// Refuses experiments whose faults need what this machine lacks; they are tried in a container, where any fault
     /// needs more than every machine has.
     ///
     /// # Errors
     /// An `EnvironmentProblem` that names the faults and what helps.
-    pub async fn check(&self, experiments: &[Experiment]) -> Result<()> {
-        for image in experiments.iter().flat_map(|experiment| fault::images(&experiment.faults)) {
+    pub async fn check<'a>(&self, experiments: impl Iterator<Item = &'a Experiment> + Clone) -> Result<()> {
+        for image in experiments.clone().flat_map(|experiment| fault::images(&experiment.faults)) {
             self.engine.require_image(image, image).await?;
         }
         capability::check(&self.engine, &self.stop, experiments).await
     }
 
-    /// Runs one experiment and leaves its directory.
+    /// Runs one experiment, part by part, and leaves its directory.
     ///
     /// # Errors
     /// When no cluster can be started, or no directory written; then there is nothing to judge.
@@ -140,13 +153,40 @@ impl Runner {
             experiment: experiment.name.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })?;
+        // Chosen together, so that the groups have the same coordinator also on clusters of their own.
+        let groups = topics::group_ids(experiment, run_dir.number);
+        let parts = experiment.parts();
+        let mut finished = Finished { run_dir: run_dir.path.clone(), interrupted: None, error: None };
+        for (n, (part, groups)) in parts.iter().zip(groups.chunks(groups.len() / parts.len().max(1))).enumerate() {
+            let mut alone = None;
+            if experiment.isolation == Isolation::Apart {
+                if let Some(cluster) = self.cluster.take() {
+                    self.remove(cluster).await?;
+                }
+                let profile = part.profiles[0].name.clone();
+                alone = Some(profile.clone());
+                recorder.emit(EventKind::PartStarted { profile, part: n + 1, parts: parts.len() })?;
+            }
+            let part = Part { experiment: part, groups, alone, is_last: n + 1 == parts.len() };
+            let (outcome, is_whole) = self.part(&part, &run_dir, &recorder).await?;
+            finished = Finished { run_dir: finished.run_dir, ..outcome };
+            if !is_whole {
+                break;
+            }
+        }
+        Ok(finished)
+    }
+
+    /// One part of an experiment on its cluster. How it ended, and whether it came to its end.
+    async fn part(&mut self, part: &Part<'_>, run_dir: &RunDir, recorder: &Arc<Recorder>) -> Result<(Finished, bool)> {
+        let experiment = part.experiment;
         recorder.emit(EventKind::PhaseStarted { phase: Phase::Provision, expected_ms: None })?;
         let exe = std::env::current_exe().context("where this program's own file is")?;
         let profiles: Vec<&str> = experiment.profiles.iter().map(|profile| profile.name.as_str()).collect();
         let names: Vec<String> = profiles.iter().map(|name| topics::topic_name(&experiment.name, name)).collect();
         let active = Active::new(Commands::new(exe, &run_dir.path, &profiles, &names)?);
         let warms_up = Notify::new();
-        let cluster = match self.cluster_for(experiment, &recorder).await {
+        let cluster = match self.cluster_for(experiment, recorder).await {
             Ok(cluster) => cluster,
             Err(error) => {
                 let by = self.stop.reason().map_or_else(|| format!("{error:#}"), ToOwned::to_owned);
@@ -159,25 +199,28 @@ impl Runner {
         let stage = Stage {
             cluster: &cluster,
             experiment,
+            groups: part.groups,
             run_dir: &run_dir.path,
             run: run_dir.number,
-            recorder: &recorder,
+            recorder,
             active: &active,
             warms_up: &warms_up,
         };
         let outcome = self.limited(&stage).await;
-        let sound = matches!(outcome, Outcome::Complete);
-        let finished = self.close(&stage, outcome).await?;
-        run_dir.save_broker_logs(&cluster).await;
+        let is_whole = matches!(outcome, Outcome::Complete);
+        let ends = part.is_last || !is_whole;
+        let finished = self.close(&stage, outcome, ends).await?;
+        run_dir.save_broker_logs(&cluster, part.alone.as_deref()).await;
         if let Err(error) = run_dir.write_environment(&self.engine, &cluster).await {
             tracing::warn!("environment.json tells what was at the start of the run: {error:#}");
         }
-        if self.options.keep || (sound && topics::delete(&cluster, experiment).await.is_ok()) {
+        // The next part removes it before it begins.
+        if self.options.keep || !ends || (is_whole && topics::delete(&cluster, experiment).await.is_ok()) {
             self.cluster = Some(cluster);
         } else {
             self.remove(cluster).await?;
         }
-        Ok(Finished { run_dir: run_dir.path, ..finished })
+        Ok((finished, is_whole))
     }
 
     /// The experiment, until its end, a signal, its time limit, or a panic.
@@ -199,8 +242,8 @@ impl Runner {
         }
     }
 
-    /// Heals what is still broken and ends the run's record.
-    async fn close(&self, stage: &Stage<'_>, outcome: Outcome) -> Result<Finished> {
+    /// Heals what is still broken and, where the run `ends` with it, its record.
+    async fn close(&self, stage: &Stage<'_>, outcome: Outcome, ends: bool) -> Result<Finished> {
         let recorder = stage.recorder;
         let mut finished = Finished { run_dir: PathBuf::new(), interrupted: None, error: None };
         match outcome {
@@ -221,7 +264,9 @@ impl Runner {
         if let Err(error) = stage.active.heal_all(stage.cluster, recorder).await {
             recorder.emit(EventKind::Warning { text: format!("healing: {error:#}") })?;
         }
-        recorder.emit(EventKind::RunEnded)?;
+        if ends {
+            recorder.emit(EventKind::RunEnded)?;
+        }
         Ok(finished)
     }
 
@@ -329,6 +374,17 @@ const PROVISION_LIMIT: Duration = Duration::from_secs(90);
 #[derive(Debug, thiserror::Error)]
 #[error("a defect of lossproof: {0}")]
 pub struct Defect(String);
+
+/// What runs on one cluster.
+struct Part<'a> {
+    /// With the profiles that it has.
+    experiment: &'a Experiment,
+    /// The group of each.
+    groups: &'a [String],
+    /// The one profile, where each is alone.
+    alone: Option<String>,
+    is_last: bool,
+}
 
 enum Outcome {
     Complete,

@@ -73,12 +73,17 @@ impl RunDir {
             .context("can't write environment.json")
     }
 
-    /// Saves what each broker wrote during the run. A log that can't be had is told in its place.
-    pub async fn save_broker_logs(&self, cluster: &Cluster) {
+    /// Saves what each broker wrote during the run; of a profile that was alone, in a folder of its own. A log that can't
+    /// be had is told in its place.
+    pub async fn save_broker_logs(&self, cluster: &Cluster, alone: Option<&str>) {
+        let folder = self.path.join("brokers").join(alone.unwrap_or_default());
+        if let Err(error) = fs::create_dir_all(&folder) {
+            tracing::warn!("{} can't be made: {error}", folder.display());
+        }
         for broker in &cluster.brokers {
             let log = cluster.log_since(broker, self.started_unix_s).await;
             let text = log.unwrap_or_else(|error| format!("(this log can't be had: {error:#})\n"));
-            if let Err(error) = fs::write(self.path.join(format!("brokers/kafka-{}.log", broker.id)), text) {
+            if let Err(error) = fs::write(folder.join(format!("kafka-{}.log", broker.id)), text) {
                 tracing::warn!("the log of broker {} can't be stored: {error}", broker.id);
             }
         }

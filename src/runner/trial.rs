@@ -1,16 +1,17 @@
 //! What only a container can tell of a machine: it is started, asked, and removed again.
 
 use anyhow::{Context, Result};
+use semver::Version;
 use testcontainers::bollard::models::HostConfig;
 
 use super::capability::Answer;
 use super::stop::Stop;
 use crate::cluster::cgroup;
-use crate::cluster::disks::{self, Backing, run_helper};
+use crate::cluster::disks::{self, Backing, run_container};
 use crate::cluster::engine::Engine;
 use crate::cluster::session::{Session, forget, project_of};
 use crate::cluster::sweep::{Remains, sweep};
-use crate::exit::Interrupted;
+use crate::exit::{EnvironmentProblem, Interrupted};
 use crate::fault::net::{Capabilities, probe};
 
 /// Of the file system that is made on trial.
@@ -24,20 +25,24 @@ pub struct Trial<'a> {
     pub container: String,
 }
 
-/// Does some work with a container on trial, and removes it. Gives what could not be removed, too.
+/// Where brokers have their jars.
+const LIBS: &str = "/opt/kafka/libs";
+
+/// Does some work with a container of an image on trial, and removes it. Gives what could not be removed, too.
 ///
 /// # Errors
 /// Those of the work; when no container can be had; or that somebody asked for the end meanwhile.
 pub async fn on_trial<T>(
     engine: &Engine,
     stop: &Stop,
+    image: &str,
     work: impl AsyncFnOnce(&Trial<'_>) -> Result<T>,
 ) -> Result<(T, Remains)> {
     let session = Session::begin()?;
     let done = tokio::select! {
         biased;
         signal = stop.asked() => Err(Interrupted(signal.to_owned()).into()),
-        done = async { work(&Trial::start(engine, &session.id).await?).await } => done,
+        done = async { work(&Trial::start(engine, &session.id, image).await?).await } => done,
     };
     let left = sweep(engine, &session.id).await?;
     if left.is_empty() {
@@ -47,7 +52,7 @@ pub async fn on_trial<T>(
 }
 
 impl<'a> Trial<'a> {
-    async fn start(engine: &'a Engine, session: &'a str) -> Result<Self> {
+    async fn start(engine: &'a Engine, session: &'a str, image: &str) -> Result<Self> {
         let container = format!("{}-trial", project_of(session));
         let host = HostConfig {
             init: Some(true),
@@ -56,7 +61,7 @@ impl<'a> Trial<'a> {
             cap_add: Some(vec!["NET_ADMIN".to_owned()]),
             ..HostConfig::default()
         };
-        run_helper(engine, session, &container, host).await?;
+        run_container(engine, session, &container, image, host).await?;
         Ok(Self { engine, session, container })
     }
 
@@ -76,6 +81,18 @@ impl<'a> Trial<'a> {
         }
     }
 
+    /// The version of Kafka in the image, by the names of its jars.
+    ///
+    /// # Errors
+    /// An `EnvironmentProblem` when it has none of Kafka where brokers have theirs.
+    pub async fn kafka_version(&self) -> Result<Version> {
+        let jars = self.engine.exec(&self.container, None, &["ls", LIBS]).await?.success()?;
+        version_among(&jars).ok_or_else(|| {
+            let what = format!("the brokers' image does not tell its version: no kafka-clients jar in {LIBS}");
+            EnvironmentProblem::new(what, "use an image like the official apache/kafka").into()
+        })
+    }
+
     /// What the kernel does to packets.
     ///
     /// # Errors
@@ -83,5 +100,32 @@ impl<'a> Trial<'a> {
     pub async fn packets(&self) -> Result<Capabilities> {
         let run = async |line: String| self.engine.exec(&self.container, None, &["bash", "-c", &line]).await?.success();
         probe(run).await.context("what the kernel does to packets")
+    }
+}
+
+/// The version in `kafka-clients-3.9.2.jar`, one of the names in a listing. What stands behind the three numbers, as in
+/// `-SNAPSHOT`, is left out: a range of versions would not hold them.
+fn version_among(listing: &str) -> Option<Version> {
+    listing.lines().find_map(|name| {
+        let version = name.trim().strip_prefix("kafka-clients-")?.strip_suffix(".jar")?;
+        let version = Version::parse(version).ok()?;
+        Some(Version::new(version.major, version.minor, version.patch))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use semver::Version;
+    use test_case::test_case;
+
+    use super::version_among;
+
+    #[test_case("jackson-core-2.16.2.jar\nkafka-clients-3.9.2.jar\nkafka_2.13-3.9.2.jar\n", Some((3, 9, 2)))]
+    #[test_case("kafka-clients-4.4.0-SNAPSHOT.jar", Some((4, 4, 0)); "not released")]
+    #[test_case("kafka-clients-4.3.1-test.txt\nkafka-clients-x.jar", None; "no jar of a version")]
+    #[test_case("", None; "nothing")]
+    fn a_jar_tells_the_version(listing: &str, expected: Option<(u64, u64, u64)>) {
+        let expected = expected.map(|(major, minor, patch)| Version::new(major, minor, patch));
+        assert_eq!(version_among(listing), expected);
     }
 }

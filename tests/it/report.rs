@@ -76,6 +76,57 @@ fn an_interrupted_run_is_inconclusive_and_blames_nobody() {
 }
 
 #[test]
+fn each_profile_that_was_alone_is_judged_by_its_own_faults() {
+    let dir = store(&Course { apart: true, ..Course::default() });
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Pass);
+    let faults: Vec<_> = report.faults.iter().map(|fault| (fault.profile.as_deref(), fault.injected_at)).collect();
+    let at = |ms| Some(super::stored_run::stamp(ms).utc);
+    assert_eq!(faults, [(Some("resilient"), at(102)), (Some("baseline"), at(1102))]);
+    insta::assert_snapshot!("apart", shown(&report));
+
+    // The same journals say of each window what they said when both profiles met the same one.
+    let together = judge(store(&Course::default()).path()).unwrap();
+    for (fault, profile) in report.faults.iter().zip(["resilient", "baseline"]) {
+        let exposed: Vec<_> = fault.exposure.iter().map(|(name, messages)| (name.as_str(), *messages)).collect();
+        assert_eq!(exposed, [(profile, together.faults[0].exposure[profile])]);
+        assert_eq!(fault.profiles[profile], together.faults[0].profiles[profile]);
+        assert_eq!(report.profiles[profile].counts, together.profiles[profile].counts);
+    }
+}
+
+#[test]
+fn a_cut_that_one_profile_alone_met_is_proven_for_that_one_only() {
+    let dir = store(&Course { apart: true, proven: false, ..Course::default() });
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    let reasons: Vec<_> =
+        report.reasons.iter().map(|reason| (reason.kind, reason.profile.as_deref(), reason.text.as_str())).collect();
+    let text = "The partition fault of baseline is not proven to have bitten: no packet was dropped.";
+    assert_eq!(reasons, [(ReasonKind::FaultUnproven, Some("baseline"), text)]);
+}
+
+#[test]
+fn without_the_second_part_nothing_is_said_of_its_profile() {
+    let dir = store(&Course { apart: true, ..Course::default() });
+    let events = dir.path().join("events.ndjson");
+    let text = fs::read_to_string(&events).unwrap();
+    let first = text.split_inclusive('\n').take_while(|line| !line.contains("\"part\":2"));
+    fs::write(&events, first.collect::<String>()).unwrap();
+    for journal in fs::read_dir(dir.path().join("journal")).unwrap() {
+        let path = journal.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with("baseline") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let report = judge(dir.path()).unwrap();
+    assert_eq!(report.verdict, Verdict::Inconclusive);
+    assert_eq!(report.profiles["baseline"].counts.messages.offered, 0);
+    assert_eq!(report.profiles["resilient"].counts.messages.delivered, 40);
+    assert!(report.reasons.iter().any(|reason| reason.kind == ReasonKind::Stopped), "{:?}", report.reasons);
+}
+
+#[test]
 fn judging_again_gives_the_same_bytes() {
     let dir = store(&Course::default());
     let first = judge(dir.path()).unwrap();

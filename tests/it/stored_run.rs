@@ -18,6 +18,8 @@ const RUN: u64 = 7;
 const OFFERED: u64 = 40;
 const PERIOD_NS: u64 = 10_000_000;
 const START_NS: u64 = 5_000_000_000;
+/// From the beginning of one part to that of the next, where profiles are alone.
+const APART_MS: u64 = 1_000;
 
 const EXPERIMENT: &str = r#"
 name: leader-partition
@@ -57,6 +59,9 @@ pub struct Course {
     pub resilient: Fate,
     /// Whether the cut was proven.
     pub proven: bool,
+    /// Whether each profile was alone: `baseline` 1,000 ms after `resilient`, on a cluster where broker 3 leads; `proven` is
+    /// said of its cut alone.
+    pub apart: bool,
     /// Whether it was stopped in the middle of the fault, and its last event cut off.
     pub interrupted: bool,
 }
@@ -67,6 +72,7 @@ impl Default for Course {
             baseline: Fate { gone: (11..16).collect(), unclear: [16].into(), ..Fate::default() },
             resilient: Fate::default(),
             proven: true,
+            apart: false,
             interrupted: false,
         }
     }
@@ -83,11 +89,14 @@ pub fn stamp(ms: u64) -> Stamp {
 /// Writes a run directory.
 pub fn store(course: &Course) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("experiment.yaml"), EXPERIMENT).unwrap();
+    let experiment =
+        if course.apart { EXPERIMENT.replace("topic:", "isolation: apart\ntopic:") } else { EXPERIMENT.to_owned() };
+    fs::write(dir.path().join("experiment.yaml"), experiment).unwrap();
     fs::create_dir(dir.path().join("journal")).unwrap();
     let profiles = [("resilient", 0, &course.resilient), ("baseline", 1, &course.baseline)];
     for (name, producer, fate) in profiles {
-        journals(dir.path(), name, producer, fate, course.interrupted);
+        let since_ns = if course.apart { u64::from(producer) * APART_MS * 1_000_000 } else { 0 };
+        journals(dir.path(), name, producer, fate, START_NS + since_ns, course.interrupted);
     }
     let mut text = String::new();
     for (ms, kind) in events(course) {
@@ -103,6 +112,39 @@ pub fn store(course: &Course) -> TempDir {
 }
 
 fn events(course: &Course) -> Vec<(u64, EventKind)> {
+    let mut events = vec![(
+        0,
+        EventKind::RunStarted {
+            run: "20231114-221320-leader-partition".to_owned(),
+            experiment: "leader-partition".to_owned(),
+            version: "0.1.0".to_owned(),
+        },
+    )];
+    if course.apart {
+        for (n, (profile, leader)) in [("resilient", 2), ("baseline", 3)].into_iter().enumerate() {
+            let at_ms = n as u64 * APART_MS;
+            events.push((at_ms, EventKind::PartStarted { profile: profile.to_owned(), part: n + 1, parts: 2 }));
+            events.extend(events_of(course, &[profile], leader, course.proven || profile == "resilient", at_ms));
+        }
+    } else {
+        events.extend(events_of(course, &["resilient", "baseline"], 2, course.proven, 0));
+    }
+    let Some((last, _)) = events.last().filter(|_| !course.interrupted) else { return events };
+    let last = *last;
+    events.push((last + 30, EventKind::RunEnded));
+    events.push((last + 31, EventKind::PhaseStarted { phase: Phase::TearDown, expected_ms: None }));
+    events
+}
+
+/// What happens on one cluster, whose leader of everything is cut off.
+fn events_of(
+    course: &Course,
+    profiles: &[&'static str],
+    leader: i32,
+    proven: bool,
+    since_ms: u64,
+) -> Vec<(u64, EventKind)> {
+    let stamp = |ms: u64| stamp(since_ms + ms);
     let proof = |holds, summary: &str| Proof {
         holds,
         summary: summary.to_owned(),
@@ -110,14 +152,6 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
     };
     let phase = |phase| EventKind::PhaseStarted { phase, expected_ms: None };
     let mut events = vec![
-        (
-            0,
-            EventKind::RunStarted {
-                run: "20231114-221320-leader-partition".to_owned(),
-                experiment: "leader-partition".to_owned(),
-                version: "0.1.0".to_owned(),
-            },
-        ),
         (1, phase(Phase::Provision)),
         (
             2,
@@ -128,13 +162,11 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
             },
         ),
     ];
-    for profile in ["resilient", "baseline"] {
+    for &profile in profiles {
         let topic = format!("lossproof-{profile}");
         events.push((3, EventKind::TopicCreated { profile: profile.to_owned(), topic: topic.clone(), partitions: 1 }));
-        events.push((
-            4,
-            EventKind::PartitionState { topic, partition: 0, leader: 2, leader_epoch: 0, isr: vec![1, 2, 3] },
-        ));
+        events
+            .push((4, EventKind::PartitionState { topic, partition: 0, leader, leader_epoch: 0, isr: vec![1, 2, 3] }));
         for role in [Role::Producer, Role::Consumer] {
             events.push((
                 5,
@@ -151,9 +183,12 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
             EventKind::FaultResolved {
                 fault: 0,
                 kind: "partition".to_owned(),
-                brokers: vec![2],
+                brokers: vec![leader],
                 clients: Vec::new(),
-                basis: "broker 2 leads partition 0 of both topics".to_owned(),
+                basis: match profiles {
+                    [profile] => format!("broker {leader} leads partition 0 of {profile}"),
+                    _ => format!("broker {leader} leads partition 0 of both topics"),
+                },
                 same_for_all: true,
             },
         ),
@@ -162,7 +197,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
             EventKind::FaultInjected {
                 fault: 0,
                 called_at: stamp(100),
-                proof: if course.proven {
+                proof: if proven {
                     proof(true, "14 packets were dropped.")
                 } else {
                     proof(false, "no packet was dropped.")
@@ -179,7 +214,7 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
                 progress: Progress::Consumer { polled: 1, processed: 1 },
             },
         ));
-        return events;
+        return since(events, since_ms);
     }
     events.extend([
         (202, EventKind::FaultHealed { fault: 0, called_at: stamp(200), proof: proof(true, "a probe was answered.") }),
@@ -196,7 +231,8 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
         (300, EventKind::HostLoad { busy: 0.75 }),
         (400, phase(Phase::Drain)),
     ]);
-    for (profile, fate) in [("resilient", &course.resilient), ("baseline", &course.baseline)] {
+    let fates = [("resilient", &course.resilient), ("baseline", &course.baseline)];
+    for (profile, fate) in fates.into_iter().filter(|(profile, _)| profiles.contains(profile)) {
         let end = log(fate).len() as i64;
         let name = profile.to_owned();
         events.extend([
@@ -233,9 +269,11 @@ fn events(course: &Course) -> Vec<(u64, EventKind)> {
         ]);
     }
     events.sort_by_key(|(ms, _)| *ms);
-    events.push((500, EventKind::RunEnded));
-    events.push((501, phase(Phase::TearDown)));
-    events
+    since(events, since_ms)
+}
+
+fn since(events: Vec<(u64, EventKind)>, since_ms: u64) -> Vec<(u64, EventKind)> {
+    events.into_iter().map(|(ms, kind)| (since_ms + ms, kind)).collect()
 }
 
 fn client(profile: &str, role: Role) -> ClientId {
@@ -254,9 +292,9 @@ fn log(fate: &Fate) -> Vec<u64> {
     log
 }
 
-fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, interrupted: bool) {
+fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, start_ns: u64, interrupted: bool) {
     let log = log(fate);
-    let at_ns = |sequence: u64| START_NS + sequence * PERIOD_NS + 2_000_000;
+    let at_ns = |sequence: u64| start_ns + sequence * PERIOD_NS + 2_000_000;
     let create = |source| {
         let header = Header { run: RUN, profile: profile.to_owned(), source };
         JournalWriter::create(&dir.join("journal"), &header).unwrap()
@@ -265,7 +303,7 @@ fn journals(dir: &Path, profile: &str, producer: u16, fate: &Fate, interrupted: 
     let mut told = create(Source::Producer {
         member: 0,
         incarnation: 0,
-        stream: Stream { producer, partition: 0, first: 0, start_ns: START_NS, period_ns: PERIOD_NS },
+        stream: Stream { producer, partition: 0, first: 0, start_ns, period_ns: PERIOD_NS },
     });
     told.raise_next(OFFERED);
     for sequence in (0..OFFERED).filter(|n| !fate.unclear.contains(n)) {

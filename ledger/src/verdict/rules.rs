@@ -73,7 +73,7 @@ impl<'a> Judge<'a> {
             Some(proof) if proof.holds => {}
             Some(proof) => {
                 let text = format!("The {name} is not proven to have bitten: {}", proof.summary);
-                self.add(ReasonKind::FaultUnproven, None, text);
+                self.add(ReasonKind::FaultUnproven, fault.profile.as_deref(), text);
             }
             None => {
                 let chose_nobody = fault.brokers.is_empty() && fault.clients.is_empty();
@@ -83,23 +83,23 @@ impl<'a> Judge<'a> {
                     None => "the run ended before it",
                 };
                 let text = format!("The {name} was never injected: {why}.");
-                self.add(ReasonKind::FaultUnproven, None, text);
+                self.add(ReasonKind::FaultUnproven, fault.profile.as_deref(), text);
                 return;
             }
         }
         if let Some(proof) = fault.healed.as_ref().filter(|proof| !proof.holds) {
             let text = format!("The {name} is not proven to be healed: {}", proof.summary);
-            self.add(ReasonKind::HealUnproven, None, text);
+            self.add(ReasonKind::HealUnproven, fault.profile.as_deref(), text);
         }
         match &fault.recovered {
             Some(recovery) if recovery.reached => {}
             Some(recovery) => {
                 let text = format!("The cluster did not recover from the {name}: {}", recovery.state);
-                self.add(ReasonKind::NotRecovered, None, text);
+                self.add(ReasonKind::NotRecovered, fault.profile.as_deref(), text);
             }
             None => {
                 let text = format!("Nobody saw the cluster recover from the {name}.");
-                self.add(ReasonKind::NotRecovered, None, text);
+                self.add(ReasonKind::NotRecovered, fault.profile.as_deref(), text);
             }
         }
         if !fault.same_for_all {
@@ -107,15 +107,16 @@ impl<'a> Judge<'a> {
                 "The {name} did not hit all profiles alike: its selector meant different brokers for \
                  their topics."
             );
-            self.add(ReasonKind::SelectorDiffers, None, text);
+            self.add(ReasonKind::SelectorDiffers, fault.profile.as_deref(), text);
         }
     }
 
     /// Such as `partition fault`, with its place in the schedule where there are several.
     fn fault_name(&self, fault: &FaultOutcome) -> String {
-        match self.case.faults.len() {
-            1 => format!("{} fault", fault.kind),
-            all => format!("{} fault ({} of {all})", fault.kind, fault.fault + 1),
+        let of = fault.profile.as_ref().map(|profile| format!(" of {profile}")).unwrap_or_default();
+        match self.case.faults.iter().filter(|other| other.profile == fault.profile).count() {
+            1 => format!("{} fault{of}", fault.kind),
+            all => format!("{} fault{of} ({} of {all})", fault.kind, fault.fault + 1),
         }
     }
 
@@ -155,7 +156,9 @@ impl<'a> Judge<'a> {
         if self.expects(name, Metric::ResumedWithin) {
             return;
         }
-        for (fault, window) in self.case.faults.iter().zip(&outcome.times.windows) {
+        // Of those that were alone, each has windows for its own faults.
+        let met = self.case.faults.iter().filter(|fault| fault.profile.as_ref().is_none_or(|only| only == name));
+        for (fault, window) in met.zip(&outcome.times.windows) {
             let resumption = &window.resumption;
             let silent =
                 [("acknowledged", &resumption.unacked_partitions), ("processed", &resumption.unprocessed_partitions)];

@@ -80,6 +80,7 @@ fn passing() -> Case {
         },
         profiles: vec![profile("baseline", [lossy(100), lossy(50)]), profile("resilient", [lossy(0), lossy(0)])],
         faults: vec![FaultOutcome {
+            profile: None,
             fault: 0,
             kind: "partition".to_owned(),
             brokers: vec![2],

@@ -46,7 +46,7 @@ impl Word for ClientRole {
 }
 
 /// The word for all profiles.
-const ALL: &str = "all";
+pub(in crate::experiment) const ALL: &str = "all";
 /// As many as a group may have.
 const MEMBER_MAX: u16 = 15;
 

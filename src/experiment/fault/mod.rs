@@ -24,7 +24,7 @@ use super::value::duration;
 use super::{Place, Problem, Selector};
 
 pub use broker::{BrokerFault, RestartWait};
-pub(super) use client::clients_exist;
+pub(super) use client::{ALL, clients_exist};
 pub use client::{ChosenClients, ClientFault, ClientRole};
 pub use disk::{DiskFault, Leave};
 pub use exec::ExecFault;

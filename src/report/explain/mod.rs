@@ -105,7 +105,7 @@ fn profile_story(run: &Examined, profile: &str) -> ProfileStory {
     let mut lost: Vec<&Explained> = run.explained[profile].iter().filter(|range| range.cause.is_some()).collect();
     lost.sort_by_key(|range| (Reverse(range.messages()), range.stream, range.first));
     let (shown, others) = lost.split_at(lost.len().min(RANGES_MAX));
-    let topic = run.history.topic(profile).unwrap_or_default();
+    let topic = run.history(profile).topic(profile).unwrap_or_default();
     let partitions: BTreeSet<i32> = shown.iter().map(|range| range.stream.partition).collect();
     ProfileStory {
         profile: profile.to_owned(),
@@ -120,7 +120,7 @@ fn profile_story(run: &Examined, profile: &str) -> ProfileStory {
         partitions: partitions
             .into_iter()
             .map(|partition| {
-                let mut timeline = moments::of_cluster(&run.history, topic, partition);
+                let mut timeline = moments::of_cluster(run.history(profile), topic, partition);
                 let ranges = shown.iter().filter(|range| range.stream.partition == partition);
                 timeline.extend(ranges.flat_map(|range| moments::of_range(range)));
                 PartitionStory { partition, timeline: moments::in_order(timeline) }
@@ -142,9 +142,9 @@ fn message_story(run: &Examined, profile: &str, stream: StreamId, sequence: u64)
         Finding::Category(category) => Some((category, range)),
         Finding::Flag(_) => None,
     });
-    let topic = run.history.topic(profile).unwrap_or_default();
-    let mut timeline = moments::of_cluster(&run.history, topic, stream.partition);
-    timeline.extend(life.moments(&run.history));
+    let topic = run.history(profile).topic(profile).unwrap_or_default();
+    let mut timeline = moments::of_cluster(run.history(profile), topic, stream.partition);
+    timeline.extend(life.moments(run.history(profile)));
     let mut conclusion = vec![life.audited()];
     conclusion.push(match &category {
         None => format!("It was delivered: {}.", delivered(&life)),

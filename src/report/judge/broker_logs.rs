@@ -11,11 +11,12 @@ use lossproof_ledger::cause::Truncated;
 /// Folder of the brokers' logs in a run directory.
 const BROKERS: &str = "brokers";
 
-/// All truncations that the saved logs of a run tell of, in the order of brokers and lines. Logs that are not there tell
-/// nothing.
-pub(super) fn truncations(run_dir: &Path, started: Timestamp) -> Vec<Truncated> {
+/// All truncations that the saved logs of a run tell of, in the order of brokers and lines; of a profile that was `alone`,
+/// those of its own cluster. Logs that are not there tell nothing.
+pub(super) fn truncations(run_dir: &Path, alone: Option<&str>, started: Timestamp) -> Vec<Truncated> {
     let mut logs: Vec<(i32, std::path::PathBuf)> = run_dir
         .join(BROKERS)
+        .join(alone.unwrap_or_default())
         .read_dir()
         .into_iter()
         .flatten()

@@ -92,7 +92,7 @@ mod tests {
             (110, EventKind::FaultRecovered { fault: 1, reached: true, state: String::new() }),
         ];
         let events = events.map(|(ms, kind)| Event { at: stamp(ms), kind });
-        let history = History::of(events.to_vec(), false).unwrap();
+        let history = History::of(events.to_vec()).unwrap();
         let open = Some(Span { ms: 5, at_least: true });
         let resumption =
             Resumption { acks: open, processing: open, unacked_partitions: vec![0], unprocessed_partitions: vec![0] };

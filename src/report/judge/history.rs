@@ -1,14 +1,10 @@
 //! What `events.ndjson` tells of a run, gathered for the judge.
 
-use std::path::Path;
-
 use indexmap::IndexMap;
 use lossproof_ledger::cause;
 use lossproof_ledger::clock::Stamp;
 use lossproof_ledger::event::{ClientId, CommittedRead, Event, EventKind, Phase, Proof, Role};
 use lossproof_ledger::reconcile::{Audit, CommittedPass, Position, Tail};
-
-use super::JudgeError;
 
 /// File of events in a run directory.
 pub const EVENTS: &str = "events.ndjson";
@@ -37,8 +33,6 @@ pub(super) struct History {
     pub(super) warnings: Vec<String>,
     pub(super) interrupted: Option<String>,
     pub(super) ended: bool,
-    /// The last line was cut off.
-    pub(super) torn: bool,
     /// What causes are found by.
     pub(super) causes: cause::History,
 }
@@ -100,21 +94,8 @@ pub(super) struct Leadership {
 }
 
 impl History {
-    /// Reads the events of a run directory.
-    ///
-    /// # Errors
-    /// If there are none, or a line before the last is damaged.
-    pub(super) fn read(run_dir: &Path) -> Result<Self, JudgeError> {
-        let path = run_dir.join(EVENTS);
-        let text = std::fs::read(&path).map_err(|source| JudgeError::unreadable(&path, source))?;
-        let (events, torn) =
-            parse(&text).map_err(|(line, source)| JudgeError::Event { path: path.clone(), line, source })?;
-        Self::of(events, torn)
-            .ok_or(JudgeError::NotARun { path, why: "its first line is not the start of a run".to_owned() })
-    }
-
     /// What events tell; none if the first is not the start of a run.
-    pub(super) fn of(events: Vec<Event>, torn: bool) -> Option<Self> {
+    pub(super) fn of(events: Vec<Event>) -> Option<Self> {
         let mut events = events.into_iter();
         let first = events.next()?;
         let Event { at, kind: EventKind::RunStarted { run, version, .. } } = first.clone() else { return None };
@@ -136,7 +117,6 @@ impl History {
             warnings: Vec::new(),
             interrupted: None,
             ended: false,
-            torn,
             causes: cause::History::default(),
         };
         history.causes.add(&first);
@@ -263,6 +243,7 @@ impl History {
             EventKind::Interrupted { by } => self.interrupted = Some(by),
             EventKind::RunEnded => self.ended = true,
             EventKind::RunStarted { .. }
+            | EventKind::PartStarted { .. }
             | EventKind::ClientProgress { .. }
             | EventKind::ClientNotice { .. }
             | EventKind::UndoRecorded { .. }
@@ -278,7 +259,7 @@ impl History {
 
 /// One event a line. A run that was killed may have left its last line unfinished; then what stands
 /// before it is the run.
-fn parse(text: &[u8]) -> Result<(Vec<Event>, bool), (usize, serde_json::Error)> {
+pub(super) fn parse(text: &[u8]) -> Result<(Vec<Event>, bool), (usize, serde_json::Error)> {
     let mut events = Vec::new();
     let mut lines = text.split(|byte| *byte == b'\n').enumerate().peekable();
     while let Some((index, line)) = lines.next() {

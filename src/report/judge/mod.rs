@@ -11,6 +11,7 @@ mod evidence;
 mod gone;
 mod history;
 mod members;
+mod parts;
 mod windows;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ use super::model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, R
 use crate::experiment::{self, Comparison, Expectation, Experiment};
 pub(in crate::report) use evidence::Journals;
 use history::{Change, History};
+use parts::{Part, Parts};
 
 pub use error::JudgeError;
 pub use evidence::JOURNALS;
@@ -46,8 +48,16 @@ pub(super) struct Examined {
     pub(super) report: Report,
     /// By profile: all ranges, with causes.
     pub(super) explained: IndexMap<String, Vec<Explained>>,
-    pub(super) history: cause::History,
+    parts: Vec<Part>,
     pub(super) journals: Journals,
+}
+
+impl Examined {
+    /// What happened around a profile, of those in the report.
+    pub(super) fn history(&self, profile: &str) -> &cause::History {
+        let has = |part: &&Part| part.experiment.profiles.iter().any(|own| own.name == profile);
+        &self.parts.iter().find(has).unwrap_or(&self.parts[0]).history.causes
+    }
 }
 
 /// Judges a stored run.
@@ -71,56 +81,64 @@ pub fn judge_as(run_dir: &Path, experiment: &Experiment) -> Result<Report, Judge
 /// # Errors
 /// As [`judge`].
 pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examined, JudgeError> {
-    let mut history = History::read(run_dir)?;
-    for truncation in broker_logs::truncations(run_dir, history.started.utc) {
-        history.causes.truncated(truncation);
-    }
+    let parts = Parts::read(run_dir, experiment)?;
     let journals = Journals::open(run_dir)?;
 
     let mut outcomes = Vec::with_capacity(experiment.profiles.len());
     let mut explained = IndexMap::new();
-    for profile in &experiment.profiles {
-        let windows = windows::windows(experiment, &history, &profile.name);
-        let compacted = profile.is_compacted(&experiment.cluster);
-        let mut evidence = journals.read(&profile.name, compacted, &history, windows)?;
-        gone::leave_out(&mut evidence.times.windows, experiment, &history, profile);
-        let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
-        explained.insert(profile.name.clone(), ranges);
-        outcomes.push(ProfileOutcome {
-            profile: profile.name.clone(),
-            read_committed: reads_committed(profile),
-            host_too_busy: too_busy(&history, evidence.planned, &evidence.reconciliation.counts),
-            deserted: deserted(&history, &profile.name),
-            reconciliation: evidence.reconciliation,
-            times: evidence.times,
-        });
+    for Part { experiment, history } in &parts.all {
+        for profile in &experiment.profiles {
+            let windows = windows::windows(experiment, history, &profile.name);
+            let compacted = profile.is_compacted(&experiment.cluster);
+            let mut evidence = journals.read(&profile.name, compacted, history, windows)?;
+            gone::leave_out(&mut evidence.times.windows, experiment, history, profile);
+            let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
+            explained.insert(profile.name.clone(), ranges);
+            outcomes.push(ProfileOutcome {
+                profile: profile.name.clone(),
+                read_committed: reads_committed(profile),
+                host_too_busy: too_busy(history, evidence.planned, &evidence.reconciliation.counts),
+                deserted: deserted(history, &profile.name),
+                reconciliation: evidence.reconciliation,
+                times: evidence.times,
+            });
+        }
     }
 
     let case = Case {
         promises: promises(experiment)?,
         profiles: outcomes,
-        faults: fault_outcomes(experiment, &history),
-        stopped_by: stopped_by(experiment, &history),
+        faults: parts.all.iter().flat_map(fault_outcomes).collect(),
+        stopped_by: stopped_by(&parts),
     };
     let judgement = verdict::judge(&case);
-    let faults = (0..experiment.faults.len()).map(|index| fault(index, experiment, &history, &case.profiles)).collect();
+    let faults = parts.all.iter().flat_map(|part| {
+        let all = 0..part.experiment.faults.len();
+        all.map(|index| fault(index, part, &case.profiles))
+    });
+    let (faults, first) = (faults.collect(), parts.first());
+    let topics: IndexMap<&str, &str> = parts
+        .all
+        .iter()
+        .flat_map(|part| &part.history.topics)
+        .map(|(profile, topic)| (profile.as_str(), topic.name.as_str()))
+        .collect();
     let report = Report {
         experiment: experiment.name.clone(),
-        run: history.run.clone(),
+        run: first.run.clone(),
         verdict: judgement.verdict,
         reasons: judgement.reasons,
-        notes: notes(&history, &journals),
-        started_at: history.started.utc,
-        duration_ms: (history.end_ns() - history.started.boottime_ns) / 1_000_000,
+        notes: notes(&parts, &journals),
+        started_at: first.started.utc,
+        duration_ms: (parts.end_ns() - first.started.boottime_ns) / 1_000_000,
         faults,
         profiles: case
             .profiles
             .into_iter()
             .map(|outcome| {
-                let topic = history.topics.get(&outcome.profile);
                 let unread = outcome.reconciliation.partitions.iter();
                 let profile = Profile {
-                    topic: topic.map(|topic| topic.name.clone()),
+                    topic: topics.get(outcome.profile.as_str()).map(|&topic| topic.to_owned()),
                     unread_partitions: unread
                         .filter(|partition| !partition.audit_complete)
                         .map(|partition| partition.partition)
@@ -132,9 +150,9 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
                 (outcome.profile, profile)
             })
             .collect(),
-        environment: environment(&history),
+        environment: environment(&parts),
     };
-    Ok(Examined { report, explained, history: history.causes, journals })
+    Ok(Examined { report, explained, parts: parts.all, journals })
 }
 
 /// The experiment of a stored run.
@@ -205,12 +223,13 @@ fn deserted(history: &History, profile: &str) -> Vec<String> {
         .collect()
 }
 
-fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcome> {
+fn fault_outcomes(part: &Part) -> Vec<FaultOutcome> {
     let evidence = |change: &Change| Evidence { holds: change.proof.holds, summary: change.proof.summary.clone() };
     let outcome = |(index, spec): (usize, &experiment::FaultSpec)| {
-        let fault = history.faults.get(&index);
+        let fault = part.history.faults.get(&index);
         FaultOutcome {
             fault: index,
+            profile: part.alone().map(str::to_owned),
             kind: spec.kind.name().to_owned(),
             brokers: fault.map(|f| f.brokers.clone()).unwrap_or_default(),
             clients: fault.map(|f| f.clients.clone()).unwrap_or_default(),
@@ -223,43 +242,50 @@ fn fault_outcomes(experiment: &Experiment, history: &History) -> Vec<FaultOutcom
                 .map(|recovered| Recovery { reached: recovered.reached, state: recovered.state.clone() }),
         }
     };
-    experiment.faults.iter().enumerate().map(outcome).collect()
+    part.experiment.faults.iter().enumerate().map(outcome).collect()
 }
 
-fn stopped_by(experiment: &Experiment, history: &History) -> Option<String> {
-    if let Some(by) = &history.interrupted {
+fn stopped_by(parts: &Parts) -> Option<String> {
+    if let Some(by) = parts.all.iter().find_map(|part| part.history.interrupted.as_ref()) {
         return Some(by.clone());
     }
-    let topicless = experiment.profiles.iter().find(|profile| !history.topics.contains_key(&profile.name));
-    if let (true, Some(profile)) = (history.ended, topicless) {
+    let topicless = parts.all.iter().find_map(|part| {
+        part.experiment.profiles.iter().find(|profile| !part.history.topics.contains_key(&profile.name))
+    });
+    if let (true, Some(profile)) = (parts.ended(), topicless) {
         return Some(format!("something before {} had its topic", profile.name));
     }
-    (!history.ended).then(|| match history.phase {
+    (!parts.ended()).then(|| match parts.phase() {
         Some(phase) => format!("something that left no trace (last seen: {phase})"),
         None => "something that left no trace".to_owned(),
     })
 }
 
-fn notes(history: &History, journals: &Journals) -> Vec<String> {
-    let torn = history.torn.then(|| format!("the last line of {EVENTS} was cut off and is left out"));
-    let unasked = history.clients.iter().filter_map(|client| {
+fn notes(parts: &Parts, journals: &Journals) -> Vec<String> {
+    let torn = parts.torn.then(|| format!("the last line of {EVENTS} was cut off and is left out"));
+    let clients = parts.all.iter().flat_map(|part| &part.history.clients);
+    let unasked = clients.filter_map(|client| {
         let how = client.unasked.as_ref()?;
         Some(format!("{} ended unasked: {how}", client.id))
     });
-    torn.into_iter().chain(journals.notes()).chain(unasked).chain(history.warnings.iter().cloned()).collect()
+    let warnings = parts.all.iter().flat_map(|part| &part.history.warnings);
+    torn.into_iter().chain(journals.notes()).chain(unasked).chain(warnings.cloned()).collect()
 }
 
-fn fault(index: usize, experiment: &Experiment, history: &History, profiles: &[ProfileOutcome]) -> Fault {
+fn fault(index: usize, part: &Part, profiles: &[ProfileOutcome]) -> Fault {
+    let Part { experiment, history } = part;
     let at = |ns: u64| moment(history, ns);
     let seen = history.faults.get(&index);
     let injected = seen.and_then(|fault| fault.injected.as_ref());
     let healed = seen.and_then(|fault| fault.healed.as_ref());
     let recovered = seen.and_then(|fault| fault.recovered.as_ref());
-    let times = || profiles.iter().map(|outcome| (outcome.profile.clone(), &outcome.times.windows[index]));
+    let met = |outcome: &&ProfileOutcome| experiment.profiles.iter().any(|own| own.name == outcome.profile);
+    let times = || profiles.iter().filter(met).map(|outcome| (outcome.profile.clone(), &outcome.times.windows[index]));
     // The same for all profiles.
     let recovery = times().next().and_then(|(_, window)| window.recovery);
     Fault {
         kind: experiment.faults[index].kind.name().to_owned(),
+        profile: part.alone().map(str::to_owned),
         target: seen.filter(|fault| fault.same_for_all.is_some()).map(|fault| Target {
             brokers: fault.brokers.clone(),
             clients: fault.clients.clone(),
@@ -310,13 +336,14 @@ fn counts(outcome: &ProfileOutcome) -> ProfileCounts {
     }
 }
 
-fn environment(history: &History) -> Environment {
-    let busy = &history.host_busy;
+fn environment(parts: &Parts) -> Environment {
+    let histories = || parts.all.iter().map(|part| &part.history);
+    let busy: Vec<f64> = histories().flat_map(|history| history.host_busy.iter().copied()).collect();
     let mean = busy.iter().sum::<f64>() / busy.len() as f64;
     Environment {
-        lossproof: history.version.clone(),
-        image: history.image.clone(),
-        boot_ms: history.boot_ms,
+        lossproof: parts.first().version.clone(),
+        image: histories().find_map(|history| history.image.clone()),
+        boot_ms: histories().find_map(|history| history.boot_ms),
         host_busy_max: busy.iter().copied().reduce(f64::max),
         host_busy_mean: (!busy.is_empty()).then_some(mean),
     }
@@ -342,7 +369,7 @@ mod tests {
             version: "0.1.0".to_owned(),
         })];
         events.extend(busy.iter().map(|busy| event(EventKind::HostLoad { busy: *busy })));
-        let history = History::of(events, false).unwrap();
+        let history = History::of(events).unwrap();
         let counts = Counts { offered, ..Counts::default() };
         assert_eq!(too_busy(&history, 100, &counts), expected);
     }
@@ -352,7 +379,7 @@ mod tests {
         let started = Stamp { boottime_ns: 5_000_000_000, utc: Timestamp::from_second(1_700_000_000).unwrap() };
         let start =
             EventKind::RunStarted { run: "r".to_owned(), experiment: "e".to_owned(), version: "0.1.0".to_owned() };
-        let history = History::of(vec![Event { at: started, kind: start }], false).unwrap();
+        let history = History::of(vec![Event { at: started, kind: start }]).unwrap();
         assert_eq!(moment(&history, 6_500_000_000).to_string(), "2023-11-14T22:13:21.5Z");
         assert_eq!(moment(&history, 4_000_000_000).to_string(), "2023-11-14T22:13:19Z");
     }

@@ -106,7 +106,7 @@ mod tests {
                 },
             )
         }));
-        History::of(events, false).unwrap()
+        History::of(events).unwrap()
     }
 
     /// A window from 100 ms to 200 ms on broker 2.

@@ -58,7 +58,7 @@ impl Bars {
                     bar.finish_and_clear();
                 }
             }
-            EventKind::RunEnded | EventKind::Interrupted { .. } => self.clear_counts(),
+            EventKind::PartStarted { .. } | EventKind::RunEnded | EventKind::Interrupted { .. } => self.clear_counts(),
             _ => {}
         }
     }

@@ -95,7 +95,7 @@ fn fault(lines: &mut Vec<String>, report: &Report, index: usize, fault: &Fault, 
         Some(target) => format!("{} ({})", words::whom(&target.brokers, &target.clients), target.basis),
         None => "never fired".to_owned(),
     };
-    let title = format!("fault {}: {}, {target}", index + 1, fault.kind);
+    let title = format!("{}: {}, {target}", report.fault_name(index), fault.kind);
     lines.push(style.paint(Tone::Strong, &title));
     let at = |moment: Option<jiff::Timestamp>| match moment {
         None => "never".to_owned(),

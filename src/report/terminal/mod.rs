@@ -29,7 +29,7 @@ use owo_colors::Stream;
 use bars::Bars;
 use narrate::Narrator;
 use out::{Out, Style, Tone, may_redraw};
-pub use summary::Summary;
+pub use summary::{Ending, Summary};
 use tally::Tally;
 
 use super::account::JudgedAccount;
@@ -122,6 +122,7 @@ impl Terminal {
                 self.tally = Tally::default();
                 self.last_progress = Duration::ZERO;
             }
+            EventKind::PartStarted { .. } => self.tally = Tally::default(),
             EventKind::ClientProgress { client, progress } => self.tally.update(client, progress),
             EventKind::ClientEnded { client, .. } => self.tally.ended(client),
             _ => {}
@@ -177,6 +178,13 @@ impl Terminal {
         if let Some(bars) = &mut self.bars {
             bars.clear();
         }
+    }
+
+    /// Shows that an experiment is not run, and why.
+    pub fn skipped(&mut self, experiment: &str, why: &str) {
+        self.rest();
+        let line = self.style.paint(Tone::Notable, &format!("{experiment} is skipped: {why}"));
+        self.out.line(&line);
     }
 
     /// Shows how several experiments ended.

@@ -62,6 +62,10 @@ impl Narrator {
                 self.faults.clear();
                 Line::new(Tone::Strong, format!("{experiment}: run {run} (lossproof {version})"))
             }
+            EventKind::PartStarted { profile, part, parts } => {
+                self.faults.clear();
+                Line::new(Tone::Strong, format!("part {part} of {parts}: {profile}, alone on a fresh cluster"))
+            }
             EventKind::ClusterReady { image, boot_ms, brokers } => {
                 let size = words::count(brokers.len() as u64, "broker", "brokers");
                 let how = match boot_ms {

@@ -14,10 +14,30 @@ use crate::report::model::Report;
 pub struct Summary<'a> {
     /// The experiment's name.
     pub experiment: &'a str,
-    /// Its report, or why there is none, in a few words.
-    pub outcome: Result<&'a Report, &'a str>,
+    /// What came of it.
+    pub outcome: Ending<'a>,
     /// Where the run was stored, if it came so far.
     pub run_dir: Option<&'a Path>,
+}
+
+/// What came of an experiment.
+#[derive(Debug, Clone, Copy)]
+pub enum Ending<'a> {
+    /// A verdict.
+    Judged(&'a Report),
+    /// It was not meant to run here.
+    Skipped,
+    /// Something that went wrong, in a few words.
+    Failed(&'a str),
+}
+
+impl<'a> Ending<'a> {
+    const fn report(self) -> Option<&'a Report> {
+        match self {
+            Self::Judged(report) => Some(report),
+            Self::Skipped | Self::Failed(_) => None,
+        }
+    }
 }
 
 pub(super) fn table(experiments: &[Summary<'_>], style: Style, width: u16) -> String {
@@ -33,14 +53,17 @@ pub(super) fn table(experiments: &[Summary<'_>], style: Style, width: u16) -> St
     for experiment in experiments {
         let mut cells = vec![Cell::new(experiment.experiment)];
         match experiment.outcome {
-            Ok(report) => {
+            Ending::Judged(report) => {
                 let (tone, word) = verdict_word(report.verdict);
                 cells.push(cell(word, tone));
                 cells.extend(profiles.iter().map(|name| lost_by(report, name)));
                 cells.push(Cell::new(millis(report.duration_ms)).set_alignment(CellAlignment::Right));
             }
-            Err(why) => {
-                cells.push(cell(why, Tone::Bad));
+            Ending::Skipped | Ending::Failed(_) => {
+                cells.push(match experiment.outcome {
+                    Ending::Failed(why) => cell(why, Tone::Bad),
+                    _ => cell("skipped", Tone::Notable),
+                });
                 cells.extend(profiles.iter().map(|_| Cell::new("")));
                 cells.push(Cell::new(""));
             }
@@ -55,7 +78,7 @@ pub(super) fn table(experiments: &[Summary<'_>], style: Style, width: u16) -> St
 /// The names of all profiles, in the order in which they come up.
 fn profiles<'a>(experiments: &[Summary<'a>]) -> Vec<&'a str> {
     let mut names: Vec<&str> = Vec::new();
-    let reports = experiments.iter().filter_map(|e| e.outcome.ok());
+    let reports = experiments.iter().filter_map(|e| e.outcome.report());
     for name in reports.flat_map(|report| report.profiles.keys()) {
         if !names.contains(&name.as_str()) {
             names.push(name);

@@ -255,9 +255,14 @@ fn several_experiments_are_summed_up() {
     let page = Page::default();
     let mut terminal = Terminal::plain(Box::new(page.clone()));
     terminal.summary(&[
-        Summary { experiment: "leader-partition", outcome: Ok(&passed), run_dir: Some(Path::new("runs/a")) },
-        Summary { experiment: "sham", outcome: Ok(&other), run_dir: Some(Path::new("runs/b")) },
-        Summary { experiment: "disk-full", outcome: Err("no cluster"), run_dir: None },
+        Summary {
+            experiment: "leader-partition",
+            outcome: Ending::Judged(&passed),
+            run_dir: Some(Path::new("runs/a")),
+        },
+        Summary { experiment: "sham", outcome: Ending::Judged(&other), run_dir: Some(Path::new("runs/b")) },
+        Summary { experiment: "disk-full", outcome: Ending::Failed("no cluster"), run_dir: None },
+        Summary { experiment: "newer", outcome: Ending::Skipped, run_dir: None },
     ]);
     insta::assert_snapshot!(page.text());
 }

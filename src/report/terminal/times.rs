@@ -47,7 +47,7 @@ pub(super) fn rows(table: &mut Table, report: &Report) {
 pub(super) fn effects(report: &Report, index: usize, fault: &Fault, style: Style, width: u16) -> String {
     let mut table = grid(style, width);
     let names = fault.profiles.keys().map(|name| right(name.clone()).add_attribute(Attribute::Bold));
-    let title = format!("while fault {} lasted", index + 1);
+    let title = format!("while {} lasted", report.fault_name(index));
     table.set_header(std::iter::once(Cell::new(title)).chain(names));
     let mut row = |label: &str, of: &dyn Fn(&str, &Effect) -> String| {
         let cells =
