@@ -104,6 +104,9 @@ counts! {
     duplicates,
     /// Processings of a record beyond its first.
     redelivered,
+    /// Processings of a message beyond its first, whichever record carried it: the same one again, Kafka's
+    /// duplicate of it, or a copy that the application sent again.
+    doubled,
     /// Sequences that entered the log after a later one of the same producer process.
     reordered,
     /// Records in the log that were never offered there.

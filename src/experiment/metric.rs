@@ -56,6 +56,7 @@ pub const METRICS: &[Metric] = &[
     count("lost", "messages lost in any way"),
     count("duplicates", "copies in the log beyond the first"),
     count("redelivered", "processings of a record beyond its first"),
+    count("doubled", "processings of a message beyond its first, whichever record carried it"),
     count("reordered", "messages out of order in the log"),
     count("phantom", "records that nobody sent"),
     count("corrupt", "records with a wrong checksum"),

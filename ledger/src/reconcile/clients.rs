@@ -3,7 +3,7 @@
 use super::authors::StreamIndex;
 use super::marks::Mark;
 use super::planes::{MARKED, PROCESSED, Place};
-use super::state::State;
+use super::state::{Found, State};
 use super::stretch::{Acks, Stretch};
 use super::txn::TxnBook;
 use super::{Error, JournalEnd, Process, Reconciliation, StreamId, tally};
@@ -259,6 +259,9 @@ impl ClientPass {
         let state = &mut self.state;
         let cell = state.cell(index, offset, identity);
         let found = state.sequence_of(index, cell);
+        if let Some(found) = found {
+            state.doubled(&found, cell.sequence);
+        }
         let there = state.partitions[index].processed_at(offset);
         if let Some(found) = found
             && there == Some(cell)
@@ -339,6 +342,20 @@ impl State {
             author.who.attempt == 0 && claims.any(|claim| claim.stream == acks.stream)
         });
         if is_it { run.rest(offset) } else { 0 }
+    }
+
+    /// Counts a processing of a message that was processed before. Its stream's partition has it, as the copies
+    /// may lie in any.
+    fn doubled(&mut self, found: &Found, sequence: u64) {
+        let stream = &mut self.streams[found.stream];
+        let before =
+            stream.planes.has(found.place, PROCESSED) || stream.is_marked(Mark::Elsewhere, sequence, found.place);
+        if before {
+            stream.mark(Mark::Doubled, sequence, found.place);
+            let partition = stream.id.partition;
+            let home = self.partition(partition);
+            self.partitions[home].counts.doubled += 1;
+        }
     }
 
     /// Takes in that visible records were processed that nothing is special about, and gives how many:

@@ -24,6 +24,8 @@ pub(super) enum Mark {
     Duplicate,
     /// [`super::Flag::Redelivered`].
     Redelivered,
+    /// [`super::Flag::Doubled`].
+    Doubled,
     /// [`super::Flag::Reordered`].
     Reordered,
     /// [`super::Flag::OffsetConflict`].

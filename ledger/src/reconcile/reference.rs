@@ -565,6 +565,7 @@ impl Reference<'_> {
         }
 
         let mut sequences = BTreeSet::new();
+        let mut times_of: BTreeMap<Sequence, u64> = BTreeMap::new();
         for ((partition, offset, identity), times) in processed {
             let sequence = identity.and_then(|identity| self.sequence(&identity, partition));
             let content = identity.map_or(Content::Corrupt, Content::Message);
@@ -577,11 +578,18 @@ impl Reference<'_> {
             counts.processed_foreign += u64::from(sequence.is_none());
             if let Some(sequence) = sequence {
                 sequences.insert(sequence);
+                *times_of.entry(sequence).or_default() += times;
                 for (flag, is_set) in [(Flag::Redelivered, times > 1), (Flag::AbortedRead, aborted)] {
                     if is_set {
                         self.flag(sequence, flag);
                     }
                 }
+            }
+        }
+        for (sequence, times) in times_of {
+            if times > 1 {
+                self.counts(sequence.0.partition).doubled += times - 1;
+                self.flag(sequence, Flag::Doubled);
             }
         }
         for (partition, (_, committed)) in commits {

@@ -14,6 +14,8 @@ pub enum Flag {
     Duplicate,
     /// One copy processed more than once.
     Redelivered,
+    /// Processed more than once, whichever copies of it.
+    Doubled,
     /// In the log after a later sequence of the same producer process.
     Reordered,
     /// Its ack names an offset that holds another record.
@@ -32,9 +34,10 @@ pub enum Flag {
 
 impl Flag {
     /// Every flag.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Duplicate,
         Self::Redelivered,
+        Self::Doubled,
         Self::Reordered,
         Self::OffsetConflict,
         Self::FailedButLanded,

@@ -15,9 +15,10 @@ use crate::counts::{Counts, Imbalance};
 use crate::event::PositionSource;
 
 /// Flags that are marks.
-const FLAGS: [(Mark, Flag); 7] = [
+const FLAGS: [(Mark, Flag); 8] = [
     (Mark::Duplicate, Flag::Duplicate),
     (Mark::Redelivered, Flag::Redelivered),
+    (Mark::Doubled, Flag::Doubled),
     (Mark::Reordered, Flag::Reordered),
     (Mark::Conflict, Flag::OffsetConflict),
     (Mark::AbortedRead, Flag::AbortedRead),

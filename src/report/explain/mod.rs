@@ -209,6 +209,7 @@ fn flag(finding: Finding) -> Option<String> {
     Some(match name.as_str()? {
         "duplicate" => "The log holds more than one copy of it.".to_owned(),
         "redelivered" => "One copy of it was processed more than once.".to_owned(),
+        "doubled" => "It was processed more than once.".to_owned(),
         "reordered" => "It lies in the log after a later message of its producer.".to_owned(),
         "offset_conflict" => "Another message lies at the offset that its acknowledgement named.".to_owned(),
         "failed_but_landed" => "It was reported as certainly not in the log, and is in it.".to_owned(),

@@ -98,7 +98,7 @@ fn ranges(found: &Reconciliation) -> BTreeMap<Finding, u64> {
         }
     }
     // These are counted in records and transactions, and their ranges in sequences.
-    sums.retain(|finding, _| !matches!(finding, Finding::Flag(Flag::Duplicate | Flag::TornTxn)));
+    sums.retain(|finding, _| !matches!(finding, Finding::Flag(Flag::Duplicate | Flag::Doubled | Flag::TornTxn)));
     sums
 }
 

@@ -74,6 +74,7 @@ impl Played {
                 counts.duplicates += copies.saturating_sub(1);
             }
             counts.redelivered += u64::from(*fate == Fate::Redelivered);
+            counts.doubled += self.processings(message).saturating_sub(1);
 
             let told = match (message.told(&self.plan), message.outcome()) {
                 (None, _) => Told::Indeterminate,
@@ -134,6 +135,17 @@ impl Played {
         counts.reordered = self.reordered();
         counts.skips = self.skips();
         counts
+    }
+
+    /// How often a message was processed.
+    fn processings(&self, message: &Planned) -> u64 {
+        let is = |entry: &Entry| entry.identity.is_some_and(|i| Identity { attempt: 0, ..i } == message.identity);
+        let read = self.log[..self.position].iter().filter(|entry| is(entry) && !Self::is_skipped(entry)).count() as u64;
+        match message.fate {
+            Fate::Redelivered => 2 * read,
+            Fate::Vanished(_) => read + 1,
+            _ => read,
+        }
     }
 
     /// The acknowledged messages of each transaction.

@@ -210,6 +210,21 @@ fn redelivered_is_one_offset_again() {
 }
 
 #[test]
+fn doubled_is_a_message_again_whichever_record_carried_it() {
+    let resend = Identity { attempt: 1, ..id(1) };
+    let log = [message(0, 0), message(1, 1), audited(2, Content::Message(resend)), message(3, 2), message(4, 2)];
+    // 0 once; 1 and its resend; 2 and Kafka's duplicate of it, which is delivered twice; 3 before it vanished, twice.
+    let again = Record::Processed { partition: P, offset: 2, identity: Some(resend), at_ns: 0 };
+    let group = [processed(0, 0), processed(1, 1), again, processed(3, 2), processed(4, 2), processed(4, 2)];
+    let mut history = history(4).log(log).group(group);
+    history.group.extend([(OTHER_MEMBER, processed(7, 3)), (OTHER_MEMBER, processed(8, 3))]);
+    let reconciliation = history.reconcile();
+    let counts = reconciliation.counts;
+    assert_eq!((counts.doubled, counts.redelivered, counts.duplicates), (4, 1, 1));
+    assert!(findings(&reconciliation).contains(&"1-3 doubled".to_owned()));
+}
+
+#[test]
 fn another_message_at_a_truncated_offset_is_no_redelivery() {
     let counts = history(2).log([message(0, 1)]).group([processed(0, 0), processed(0, 1)]).counts();
     assert_eq!((counts.redelivered, counts.vanished, counts.delivered), (0, 1, 1));
