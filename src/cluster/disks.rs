@@ -8,10 +8,12 @@
 //! tmpfs, which the helper keeps mounted so that their content survives a broker's restart.
 
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use testcontainers::bollard;
 
+use bollard::errors::Error::DockerResponseServerError;
 use bollard::models::{ContainerCreateBody, DeviceMapping, HostConfig, VolumeCreateRequest};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions};
 
@@ -20,6 +22,9 @@ use super::session::project_of;
 
 /// Image that has tc, mke2fs and losetup.
 pub const SIDECAR_IMAGE: &str = "lossproof/sidecar:1";
+/// How long a helper of the same name may take to go.
+const OLD_HELPER_LIMIT: Duration = Duration::from_secs(15);
+const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
 /// How the volumes are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,7 +174,8 @@ async fn start_helper(engine: &Engine, session: &str, binds: &[String]) -> Resul
     run_helper(engine, session, &helper_name(session), host).await
 }
 
-/// Runs a labelled container of the sidecar image that waits for `exec`.
+/// Runs a labelled container of the sidecar image that waits for `exec`. One of that name is what an interrupted
+/// call left, or the engine is still making for it, and gives way.
 ///
 /// # Errors
 /// When the engine refuses.
@@ -182,19 +188,28 @@ pub async fn run_helper(engine: &Engine, session: &str, name: &str, host: HostCo
 /// # Errors
 /// When the engine refuses.
 pub async fn run_container(engine: &Engine, session: &str, name: &str, image: &str, host: HostConfig) -> Result<()> {
-    engine
-        .api()
-        .create_container(
-            Some(CreateContainerOptionsBuilder::new().name(name).build()),
-            ContainerCreateBody {
-                image: Some(image.to_owned()),
-                entrypoint: Some(vec!["sleep".to_owned()]),
-                cmd: Some(vec!["infinity".to_owned()]),
-                labels: Some(labels(session)),
-                host_config: Some(host),
-                ..ContainerCreateBody::default()
-            },
-        )
-        .await?;
-    engine.start(name).await
+    let body = ContainerCreateBody {
+        image: Some(image.to_owned()),
+        entrypoint: Some(vec!["sleep".to_owned()]),
+        cmd: Some(vec!["infinity".to_owned()]),
+        labels: Some(labels(session)),
+        host_config: Some(host),
+        ..ContainerCreateBody::default()
+    };
+    let until = Instant::now() + OLD_HELPER_LIMIT;
+    loop {
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        match engine.api().create_container(Some(options), body.clone()).await {
+            Err(DockerResponseServerError { status_code: 409, .. }) if Instant::now() < until => {
+                // Refused until it is made, and while it is being removed.
+                let remove = RemoveContainerOptionsBuilder::new().force(true).build();
+                engine.api().remove_container(name, Some(remove)).await.ok();
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            created => {
+                created?;
+                return engine.start(name).await;
+            }
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod experiments;
 mod faults;
 mod foreign;
 mod harmless;
+mod helpers;
 mod kafka_faults;
 mod keep;
 mod kill9;

@@ -162,8 +162,11 @@ impl Program {
         }
     }
 
+    /// Not to one that has ended: its process id may be another's by now.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        if !self.dead {
+            kill_process(Pid::from_child(&self.child), signal).unwrap();
+        }
     }
 
     /// SIGKILL. False if it had ended before.
