@@ -110,6 +110,7 @@ fn baseline() -> Profile {
                 undelivered: Undelivered { failed: 9, indeterminate: 80, ..Undelivered::default() },
                 lost: 44_244,
                 redelivered: 3,
+                doubled: 3,
                 in_log: 29_256,
                 records_in_log: 29_256,
                 ..Counts::default()

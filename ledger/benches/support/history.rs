@@ -424,6 +424,7 @@ impl<'a, E: FnMut(Journal, &Record)> Teller<'a, E> {
                 let again = self.land(stream, sequence, true);
                 self.processed(stream, again, Some(identity));
                 self.flag(stream, sequence, Flag::Duplicate);
+                self.flag(stream, sequence, Flag::Doubled);
                 self.expected.counts.duplicate_records += 1;
             }
             Kind::Redelivered => {
@@ -431,6 +432,7 @@ impl<'a, E: FnMut(Journal, &Record)> Teller<'a, E> {
                 let offset = self.offsets[partition] - 1;
                 self.processed(stream, offset, Some(identity));
                 self.flag(stream, sequence, Flag::Redelivered);
+                self.flag(stream, sequence, Flag::Doubled);
             }
             Kind::Reordered => {
                 self.deliver(stream, sequence + 1);
@@ -614,6 +616,7 @@ impl<'a, E: FnMut(Journal, &Record)> Teller<'a, E> {
         *(match flag {
             Flag::Duplicate => &mut counts.duplicates,
             Flag::Redelivered => &mut counts.redelivered,
+            Flag::Doubled => &mut counts.doubled,
             Flag::Reordered => &mut counts.reordered,
             Flag::OffsetConflict => &mut counts.offset_conflicts,
             Flag::FailedButLanded => &mut counts.failed_but_landed,

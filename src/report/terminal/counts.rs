@@ -54,8 +54,8 @@ const BECAME: &[Row] = &[
 
 const FLAGS: &[Row] = &[
     row("duplicates made by Kafka", |c| c.duplicates, Tone::Notable),
-    row("messages processed more than once", |c| c.doubled, Tone::Notable),
-    row("of these the same record again", |c| c.redelivered, Tone::Notable),
+    row("messages processed more than once, in all", |c| c.doubled, Tone::Notable),
+    row("one record processed more than once", |c| c.redelivered, Tone::Notable),
     row("out of order", |c| c.reordered, Tone::Notable),
     row("records nobody offered", |c| c.phantom, Tone::Bad),
     row("damaged records", |c| c.corrupt, Tone::Bad),

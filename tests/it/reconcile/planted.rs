@@ -205,6 +205,10 @@ fn expected(played: &Played) -> (Counts, BTreeSet<Found>) {
             counts.redelivered += times - places.len() as u64;
             note(Finding::Flag(Flag::Redelivered));
         }
+        if times > 1 {
+            counts.doubled += times - 1;
+            note(Finding::Flag(Flag::Doubled));
+        }
         if told == Told::Failed && copies > 0 {
             counts.failed_but_landed += 1;
             note(Finding::Flag(Flag::FailedButLanded));

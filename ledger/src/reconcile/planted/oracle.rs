@@ -140,7 +140,8 @@ impl Played {
     /// How often a message was processed.
     fn processings(&self, message: &Planned) -> u64 {
         let is = |entry: &Entry| entry.identity.is_some_and(|i| Identity { attempt: 0, ..i } == message.identity);
-        let read = self.log[..self.position].iter().filter(|entry| is(entry) && !Self::is_skipped(entry)).count() as u64;
+        let read =
+            self.log[..self.position].iter().filter(|entry| is(entry) && !Self::is_skipped(entry)).count() as u64;
         match message.fate {
             Fate::Redelivered => 2 * read,
             Fate::Vanished(_) => read + 1,
