@@ -18,7 +18,7 @@ use lossproof::cluster::readiness::with_any;
 use lossproof::cluster::session::Session;
 use lossproof::cluster::wire::NewTopic;
 use lossproof::cluster::{Cluster, readiness};
-use lossproof::experiment::{ClusterSpec, Commit, OnFatal, OnQueueFull};
+use lossproof::experiment::{ClusterSpec, Commit, OnFatal, OnQueueFull, Sending};
 use lossproof::workload::child::stand_back;
 use lossproof::workload::{Behaviour, ClientProcess, ClientSpec, Consuming, Producing};
 use lossproof_ledger::event::{ClientId, Progress, Role};
@@ -226,6 +226,7 @@ impl Bench {
             on_fatal: OnFatal::Stop,
             keys: None,
             transactions: None,
+            sending: Sending::default(),
             witness: None,
         });
         let client = self.spawn(topic, topic, &PRODUCER, behaviour).await;

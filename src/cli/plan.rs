@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::{checked_experiments, columns, fail, write_out};
 use crate::cluster::engine::Engine;
 use crate::exit::{Exit, Interrupted};
-use crate::experiment::{Expectation, Experiment, FaultSpec, Isolation, Profile, Selector, Word, schedule};
+use crate::experiment::{Expectation, Experiment, FaultSpec, Isolation, Profile, Selector, Word, schedule, sending};
 use crate::fault::needs::Requirement;
 use crate::runner::capability::{Answer, Demand, Needy, demands, look};
 use crate::runner::stop::Stop;
@@ -276,6 +276,8 @@ fn settings(profile: &Profile) -> Vec<(String, String)> {
     let messages = profile.producer.transaction_messages.map(|n| n.to_string());
     all.extend(messages.map(|n| ("producer transaction_messages".to_owned(), n)));
     all.extend(profile.producer.keys.map(|keys| ("producer keys".to_owned(), keys.to_string())));
+    let sending = sending(&profile.producer.sending);
+    all.extend(sending.into_iter().map(|(key, value)| (format!("producer {key}"), value)));
     all.extend(profile.consumer.options.iter().map(|(key, value)| (format!("consumer {}", key.value), value.clone())));
     all.push(("consumer members".to_owned(), profile.consumer.members.to_string()));
     all.push(("consumer commit".to_owned(), profile.consumer.commit.word().to_owned()));

@@ -8,7 +8,7 @@ use super::hint::did_you_mean;
 use super::profile::Setting;
 use super::source::Span;
 use super::value::{integer, word};
-use super::{Commit, ConsumerSpec, Located, OnFatal, OnQueueFull, Options, Problem, ProducerSpec};
+use super::{Commit, ConsumerSpec, Located, Options, Problem, ProducerSpec, producer};
 
 /// Options that can't be the profile's, with the reason. Finer rules, which depend on an option's value, are the workload's.
 const OWNED: &[(&str, &str)] = &[
@@ -24,35 +24,12 @@ const OWNED: &[(&str, &str)] = &[
 const UNDERSCORED_OPTIONS: &[&str] = &["log_level"];
 
 /// Behaviours, which are lossproof's and not librdkafka's.
-const PRODUCER_BEHAVIOURS: &[&str] = &["on_queue_full", "on_fatal", "transaction_messages", "keys"];
 const CONSUMER_BEHAVIOURS: &[&str] = &["members", "commit"];
 
 /// Of the merged settings under `producer:`.
 pub fn producer_spec(check: &mut Check, settings: Vec<Setting>) -> Option<ProducerSpec> {
-    let (behaviours, options) = split(check, settings, "producer", PRODUCER_BEHAVIOURS, CONSUMER_BEHAVIOURS);
-    let mut on_queue_full = Some(OnQueueFull::Drop);
-    let mut on_fatal = Some(OnFatal::Stop);
-    let (mut transaction_messages, mut keys) = (Some(None), Some(None));
-    for Setting { key, value: (text, at), .. } in behaviours {
-        match key.as_str() {
-            "on_queue_full" => {
-                on_queue_full = check.read_at(&text, &at, |text| word(text, "behaviour for a full queue"));
-            }
-            "on_fatal" => on_fatal = check.read_at(&text, &at, |text| word(text, "behaviour after a fatal error")),
-            "transaction_messages" => {
-                let read = |text: &str| integer(text, "number of messages in a transaction", 1, 100_000);
-                transaction_messages = check.read_at(&text, &at, read).map(Some);
-            }
-            _ => keys = check.read_at(&text, &at, |text| integer(text, "number of keys", 1, 1_000_000_000)).map(Some),
-        }
-    }
-    Some(ProducerSpec {
-        options,
-        on_queue_full: on_queue_full?,
-        on_fatal: on_fatal?,
-        transaction_messages: transaction_messages?,
-        keys: keys?,
-    })
+    let (behaviours, options) = split(check, settings, "producer", producer::BEHAVIOURS, CONSUMER_BEHAVIOURS);
+    producer::spec(check, behaviours, options)
 }
 
 /// Of the merged settings under `consumer:`.
@@ -61,7 +38,7 @@ pub fn consumer_spec(check: &mut Check, settings: Vec<Setting>) -> Option<Consum
         let on = matches!(setting.value.0.to_lowercase().as_str(), "true" | "t" | "1");
         (on, setting.value.1.clone())
     });
-    let (behaviours, options) = split(check, settings, "consumer", CONSUMER_BEHAVIOURS, PRODUCER_BEHAVIOURS);
+    let (behaviours, options) = split(check, settings, "consumer", CONSUMER_BEHAVIOURS, producer::BEHAVIOURS);
     let mut members = Some(1);
     let mut commit = None;
     for Setting { key, value: (text, at), .. } in behaviours {

@@ -20,6 +20,7 @@ mod option_name;
 mod overlap;
 mod part;
 pub mod problem;
+mod producer;
 mod profile;
 mod raw;
 mod resolved;
@@ -41,6 +42,7 @@ pub use fault::{
 };
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
+pub use resolved::sending;
 pub use selector::{Coordinator, Selector};
 pub use words::Word;
 
@@ -197,6 +199,86 @@ pub struct ProducerSpec {
     pub transaction_messages: Option<u32>,
     /// Number of keys that each partition's messages take in turn; none for messages without a key.
     pub keys: Option<u64>,
+    /// How the application around the client sends.
+    pub sending: Sending,
+}
+
+/// How the application around a producer's client sends: what it looks at, and what it does about errors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sending {
+    /// Who looks at delivery reports.
+    pub delivery: Delivery,
+    /// What becomes of messages in the client when the application ends.
+    pub close: Close,
+    /// Messages that are larger than the others; none if all are alike.
+    pub large: Option<Large>,
+    /// What becomes of a message that the client refused, or gave up.
+    pub on_error: OnError,
+    /// Each message belongs to a row of a local database, which is committed before the message is sent.
+    pub dual_write: bool,
+}
+
+/// Who looks at delivery reports.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Nobody: what `produce()` took is believed to be sent.
+    FireAndForget,
+    /// The application, as they come, while it goes on sending.
+    #[default]
+    Callback,
+    /// The application, before it sends the next message of the stream.
+    Await,
+}
+
+/// What becomes of messages in the client when the application ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Close {
+    /// Their reports are awaited.
+    #[default]
+    Flush,
+    /// They go with the client.
+    Abandon,
+}
+
+/// Messages that are larger than the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Large {
+    /// Every so many sequences of a stream one is large, the last of them; at least 1.
+    pub every: u64,
+    /// Payload size of a large one in bytes, the identity included.
+    pub payload_bytes: usize,
+}
+
+/// What becomes of a message that the client refused, or of which a delivery report tells an error. A full queue's
+/// refusal is [`OnQueueFull`]'s matter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// It is dropped.
+    #[default]
+    Drop,
+    /// It is sent again, so many times in all, each time after a longer pause; then it is dropped.
+    Retry {
+        /// Sends in all, at least 2.
+        attempts: u16,
+    },
+    /// It is written to a dead-letter topic, with what is known of it in headers; spooled if that fails too.
+    Dlq,
+    /// It is written to a file of the client, and sent again when the cluster takes messages.
+    Spool,
+    /// It is a row of a local database from the beginning, written together with the business's own, and stays there
+    /// until it is acknowledged; a relay sends it.
+    Outbox,
+}
+
+impl OnError {
+    /// Whether messages may lie elsewhere than in their topic when the run ends.
+    #[must_use]
+    pub const fn parks(self) -> bool {
+        matches!(self, Self::Dlq | Self::Spool | Self::Outbox)
+    }
 }
 
 /// What happens to a message that the client's full queue refuses.

@@ -5,9 +5,13 @@ use std::time::Duration;
 use serde_yaml::{Location, Spanned};
 
 use super::fault::write_timing;
+use super::producer::default_close;
 use super::raw::{self, Map, Text};
 use super::value::{format_bound, format_size};
-use super::{Expectation, Experiment, FaultSpec, Isolation, Options, Problem, Profile, Word, metric};
+use super::{
+    Delivery, Expectation, Experiment, FaultSpec, Isolation, Large, OnError, Options, Problem, Profile, Sending, Word,
+    metric,
+};
 
 /// The YAML text.
 ///
@@ -106,6 +110,8 @@ fn profile(profile: &Profile) -> raw::Profile {
             producer.push((text(name), Some(text(count))));
         }
     }
+    producer
+        .extend(sending(&profile.producer.sending).into_iter().map(|(name, value)| (text(name), Some(text(value)))));
     let mut consumer = options(&profile.consumer.options);
     consumer.push((text("members"), Some(text(profile.consumer.members))));
     consumer.push((text("commit"), Some(text(profile.consumer.commit.word()))));
@@ -120,6 +126,34 @@ fn profile(profile: &Profile) -> raw::Profile {
         producer: Some(Map(producer)),
         consumer: Some(Map(consumer)),
     }
+}
+
+/// What is said of how a producer sends, by name; nothing of what is as by default.
+#[must_use]
+pub fn sending(sending: &Sending) -> Vec<(&'static str, String)> {
+    let Sending { delivery, close, large, on_error, dual_write } = *sending;
+    let mut all = Vec::new();
+    let mut say = |name, value: String| all.push((name, value));
+    if delivery != Delivery::default() {
+        say("delivery", delivery.word().to_owned());
+    }
+    if close != default_close(delivery) {
+        say("close", close.word().to_owned());
+    }
+    if let Some(Large { every, payload_bytes }) = large {
+        say("large_every", every.to_string());
+        say("large", format_size(payload_bytes as u64));
+    }
+    if on_error != OnError::default() {
+        say("on_error", on_error.word().to_owned());
+    }
+    if let OnError::Retry { attempts } = on_error {
+        say("attempts", attempts.to_string());
+    }
+    if dual_write {
+        say("dual_write", dual_write.word().to_owned());
+    }
+    all
 }
 
 /// In the order of the file, to which `after` refers; each entry once.

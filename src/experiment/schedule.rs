@@ -179,7 +179,16 @@ pub fn copies(experiment: &Experiment) -> i32 {
 /// Bytes that the workload brings to each broker, over all profiles; a third of all replicas are each broker's.
 #[must_use]
 pub fn bytes_per_broker(experiment: &Experiment) -> u64 {
-    let offered =
-        experiment.workload.rate_per_s * experiment.workload.payload_bytes as f64 * offering(experiment).as_secs_f64();
-    (offered * f64::from(copies(experiment)) / f64::from(BROKERS)) as u64
+    let messages = experiment.workload.rate_per_s * offering(experiment).as_secs_f64();
+    let bytes = experiment.profiles.iter().map(|profile| {
+        let small = experiment.workload.payload_bytes as f64;
+        let large = profile.producer.sending.large;
+        let extra = large.map_or(0.0, |large| (large.payload_bytes as f64 - small) / large.every as f64);
+        messages * (small + extra) * f64::from(profile.topic.replication_factor)
+    });
+    let bytes = match experiment.isolation {
+        Isolation::Shared => bytes.sum(),
+        Isolation::Apart => bytes.fold(0.0, f64::max),
+    };
+    (bytes / f64::from(BROKERS)) as u64
 }

@@ -9,6 +9,7 @@ use semver::VersionReq;
 use super::check::Check;
 use super::fault::ALL;
 use super::hint::did_you_mean;
+use super::producer::{PAYLOAD_LEAST, PAYLOAD_MOST};
 use super::source::{Source, Span};
 use super::value::{duration, format_size, integer, name, phrase, rate, size, versions, word};
 use super::{ClusterSpec, Experiment, Isolation, Leave, Problem, Problems, Profile, Workload};
@@ -21,9 +22,6 @@ const DISK_LEAST: u64 = 256 << 20;
 const DISK_MOST: u64 = 64 << 30;
 /// Less is no mark: brokers write more than that between two looks.
 const LEAVE_LEAST: u64 = 1 << 20;
-/// The identity and its checksum must fit.
-const PAYLOAD_LEAST: u64 = 64;
-const PAYLOAD_MOST: u64 = 16 << 20;
 const WARM_UP_DEFAULT: Duration = Duration::from_secs(5);
 const AFTER_RECOVERY_DEFAULT: Duration = Duration::from_secs(10);
 const MAX_DEFAULT: Duration = Duration::from_secs(5 * 60);
@@ -291,9 +289,14 @@ fn fits_disk(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) 
         .at(
             &check.span(&raw.workload.rate),
             format!(
-                "{}/s x {} x {} s x {copies} replicas over {} brokers is {} MiB of {} MiB",
+                "{}/s x {}{} x {} s x {copies} replicas over {} brokers is {} MiB of {} MiB",
                 experiment.workload.rate_per_s,
                 format_size(experiment.workload.payload_bytes as u64),
+                if experiment.profiles.iter().any(|own| own.producer.sending.large.is_some()) {
+                    " and larger"
+                } else {
+                    ""
+                },
                 schedule::offering(experiment).as_secs(),
                 schedule::BROKERS,
                 bytes >> 20,

@@ -1,6 +1,10 @@
 //! The words of the format for each enum, once: parsing, writing and listing all use these.
 
+<<<<<<< HEAD
 use super::{Commit, Isolation, OnFatal, OnQueueFull};
+=======
+use super::{Close, Commit, Delivery, OnFatal, OnQueueFull};
+>>>>>>> 9de646e (Let producers look at no report, at each before the next, or abandon what they hold, and make some messages large)
 
 /// An enum with one word in the experiment file for each of its values.
 pub trait Word: Copy + PartialEq + 'static {
@@ -31,4 +35,13 @@ impl Word for OnQueueFull {
 
 impl Word for OnFatal {
     const WORDS: &'static [(&'static str, Self)] = &[("stop", Self::Stop), ("recreate", Self::Recreate)];
+}
+
+impl Word for Delivery {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("fire_and_forget", Self::FireAndForget), ("callback", Self::Callback), ("await", Self::Await)];
+}
+
+impl Word for Close {
+    const WORDS: &'static [(&'static str, Self)] = &[("flush", Self::Flush), ("abandon", Self::Abandon)];
 }

@@ -156,6 +156,7 @@ impl Clients {
                     ids: topics::transactional_ids(stage.experiment, profile, stage.run),
                     messages,
                 }),
+                sending: profile.producer.sending,
                 witness: None,
             });
             let producer = start(spec(stage, &profile.name, 0, &profile.producer.options, behaviour)).await?;

@@ -44,7 +44,7 @@ mod tests {
     use lossproof_ledger::journal::JournalWriter;
 
     use super::*;
-    use crate::experiment::{Commit, OnFatal, OnQueueFull};
+    use crate::experiment::{Commit, OnFatal, OnQueueFull, Sending};
     use crate::workload::Consuming;
 
     fn spec(dir: &Path, role: Role, behaviour: Behaviour) -> ClientSpec {
@@ -70,6 +70,7 @@ mod tests {
             on_fatal: OnFatal::Stop,
             keys: None,
             transactions: None,
+            sending: Sending::default(),
             witness: None,
         };
         spec(dir, Role::Producer, Behaviour::Producer(producing))

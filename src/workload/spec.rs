@@ -8,7 +8,7 @@ use lossproof_ledger::journal::EXTENSION;
 use rdkafka::error::KafkaResult;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Commit, OnFatal, OnQueueFull};
+use crate::experiment::{Commit, OnFatal, OnQueueFull, Sending};
 
 use super::config;
 
@@ -65,6 +65,9 @@ pub struct Producing {
     pub keys: Option<u64>,
     /// None: no transactions.
     pub transactions: Option<Transactions>,
+    /// How the application around the client sends.
+    #[serde(default)]
+    pub sending: Sending,
     /// A FIFO to which every acknowledgement is told once more, after its entry is in the journal
     /// ([`WITNESS_BYTES`](super::WITNESS_BYTES) each). For tests of the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

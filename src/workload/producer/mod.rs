@@ -2,6 +2,7 @@
 
 mod book;
 mod classify;
+mod payloads;
 mod session;
 mod stream;
 mod transaction;
@@ -18,6 +19,7 @@ use lossproof_ledger::payload::MIN_PAYLOAD_BYTES;
 use rdkafka::ClientConfig;
 
 use self::book::{Book, Counts, Mode};
+use self::payloads::Payloads;
 use self::stream::StreamThread;
 use self::transaction::Transacting;
 use self::witness::Witness;
@@ -30,7 +32,9 @@ pub use self::witness::WITNESS_BYTES;
 
 /// Runs until the drain that `control` asks for has ended.
 pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Control>) -> Result<(), ChildError> {
+    let large = producing.sending.large;
     if producing.payload_bytes < MIN_PAYLOAD_BYTES
+        || large.is_some_and(|large| large.every < 1 || large.payload_bytes < MIN_PAYLOAD_BYTES)
         || producing.partitions < 1
         || !producing.rate_per_s.is_normal()
         || producing.rate_per_s.is_sign_negative()
@@ -73,11 +77,13 @@ pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Contro
             incarnation: spec.id.incarnation,
             topic: spec.topic.clone(),
             stream,
-            payload: vec![0; producing.payload_bytes],
+            payloads: Payloads::new(producing.payload_bytes, producing.sending.large),
             keys: producing.keys,
             transacting,
             on_queue_full: producing.on_queue_full,
             on_fatal: producing.on_fatal,
+            delivery: producing.sending.delivery,
+            close: producing.sending.close,
             config,
             control: Arc::clone(control),
             notices: notices.clone(),
@@ -159,7 +165,7 @@ fn paces(producing: &Producing, now_ns: u64) -> Vec<Stream> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{OnFatal, OnQueueFull};
+    use crate::experiment::{OnFatal, OnQueueFull, Sending};
 
     fn producing(first: Vec<u64>) -> Producing {
         Producing {
@@ -172,6 +178,7 @@ mod tests {
             on_fatal: OnFatal::Stop,
             keys: None,
             transactions: None,
+            sending: Sending::default(),
             witness: None,
         }
     }

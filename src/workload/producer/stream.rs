@@ -15,7 +15,6 @@ use std::time::Duration;
 use lossproof_ledger::category::Told;
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::journal::Stream;
-use lossproof_ledger::payload;
 use lossproof_ledger::record::{Identity, TxnOutcome};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseRecord, Producer, PurgeConfig};
@@ -23,9 +22,10 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::book::{Answer, Book, Reports};
 use super::classify;
+use super::payloads::Payloads;
 use super::session::{Client, Session, WAIT_MAX};
 use super::transaction::{Transacting, Trouble};
-use crate::experiment::{OnFatal, OnQueueFull};
+use crate::experiment::{Close, Delivery, OnFatal, OnQueueFull};
 use crate::workload::child::{ChildError, Control, Notices};
 
 /// New clients, for each stream.
@@ -41,12 +41,13 @@ pub(super) struct StreamThread {
     pub(super) incarnation: u16,
     pub(super) topic: String,
     pub(super) stream: Stream,
-    /// Of the payload's size.
-    pub(super) payload: Vec<u8>,
+    pub(super) payloads: Payloads,
     pub(super) keys: Option<u64>,
     pub(super) transacting: Option<Transacting>,
     pub(super) on_queue_full: OnQueueFull,
     pub(super) on_fatal: OnFatal,
+    pub(super) delivery: Delivery,
+    pub(super) close: Close,
     pub(super) config: ClientConfig,
     pub(super) control: Arc<Control>,
     pub(super) notices: Notices,
@@ -153,6 +154,9 @@ impl StreamThread {
             }
             *next += 1;
             sends += 1;
+            if self.delivery == Delivery::Await {
+                session.settle(|| self.control.is_ending());
+            }
             if sends == SENDS_MAX {
                 sends = 0;
                 session.serve_reports();
@@ -179,7 +183,7 @@ impl StreamThread {
             sequence,
             attempt: 0,
         };
-        payload::encode_into(&mut self.payload, &identity);
+        let payload = self.payloads.of(&identity);
         let key = self.keys.map(|keys| (sequence % keys).to_string());
         loop {
             if let Some(transacting) = &mut self.transacting
@@ -190,7 +194,7 @@ impl StreamThread {
             let mut record: BaseRecord<'_, str, [u8], usize> =
                 BaseRecord::with_opaque_to(&self.topic, opaque(sequence))
                     .partition(self.stream.partition)
-                    .payload(&self.payload);
+                    .payload(payload);
             if let Some(key) = &key {
                 record = record.key(key);
             }
@@ -225,12 +229,20 @@ impl StreamThread {
     }
 
     /// Nothing more is offered: awaits the reports of all that the client holds until the drain's end,
-    /// then purges the rest, whose reports follow.
+    /// then purges the rest, whose reports follow. Who abandons it awaits nothing; the client's end purges it.
     fn drain(&mut self, session: &Session<'_>) -> Left {
         if let Some(transacting) = &mut self.transacting
             && let Err(trouble) = transacting.commit(session, &self.control)
         {
             return Left::Trouble(trouble);
+        }
+        if self.close == Close::Abandon {
+            let left = session.client.in_flight_count();
+            if left > 0 {
+                let text = format!("partition {}: closed without a flush, with {left} messages", self.stream.partition);
+                self.notices.send(text);
+            }
+            return Left::Drained;
         }
         session.settle(|| self.control.time_is_over());
         if session.book.is_broken() {

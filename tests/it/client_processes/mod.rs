@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lossproof::experiment::{Commit, OnFatal, OnQueueFull};
+use lossproof::experiment::{Commit, OnFatal, OnQueueFull, Sending};
 use lossproof::workload::{Behaviour, ClientProcess, ClientSpec, Consuming, Producing, Transactions};
 use lossproof_ledger::category::Told;
 use lossproof_ledger::event::{ClientId, Event, EventKind, Progress, Role};
@@ -82,6 +82,7 @@ impl Run {
                 on_fatal: OnFatal::Stop,
                 keys: None,
                 transactions: None,
+                sending: Sending::default(),
                 witness: None,
             }),
         )
