@@ -227,6 +227,7 @@ impl Bench {
             keys: None,
             transactions: None,
             sending: Sending::default(),
+            parking: None,
             witness: None,
         });
         let client = self.spawn(topic, topic, &PRODUCER, behaviour).await;

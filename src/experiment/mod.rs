@@ -273,6 +273,14 @@ pub enum OnError {
     Outbox,
 }
 
+impl Sending {
+    /// Whether the application has files of its own.
+    #[must_use]
+    pub const fn keeps_aside(&self) -> bool {
+        self.dual_write || self.on_error.parks()
+    }
+}
+
 impl OnError {
     /// Whether messages may lie elsewhere than in their topic when the run ends.
     #[must_use]

@@ -1,10 +1,6 @@
 //! The words of the format for each enum, once: parsing, writing and listing all use these.
 
-<<<<<<< HEAD
-use super::{Commit, Isolation, OnFatal, OnQueueFull};
-=======
-use super::{Close, Commit, Delivery, OnFatal, OnQueueFull};
->>>>>>> 9de646e (Let producers look at no report, at each before the next, or abandon what they hold, and make some messages large)
+use super::{Close, Commit, Delivery, Isolation, OnFatal, OnQueueFull};
 
 /// An enum with one word in the experiment file for each of its values.
 pub trait Word: Copy + PartialEq + 'static {

@@ -22,18 +22,25 @@ const OPEN_LIMIT: Duration = Duration::from_secs(10);
 /// What is to be read.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The profile.
+    pub profile: String,
+    /// The log of its topic.
+    pub log: Log,
+    /// Folder of the journals.
+    pub journals: PathBuf,
+}
+
+/// A log that is to be read from its start to the fences that were written to it.
+#[derive(Debug, Clone)]
+pub struct Log {
     /// HARNESS addresses.
     pub bootstrap: String,
     /// Number of the run, as its payloads carry it.
     pub run: u64,
-    /// The profile.
-    pub profile: String,
-    /// Its topic.
+    /// The topic.
     pub topic: String,
-    /// The fences that were written.
+    /// By partition.
     pub fences: BTreeMap<i32, i64>,
-    /// Folder of the journals.
-    pub journals: PathBuf,
     /// When to give up.
     pub deadline: Instant,
 }
@@ -61,7 +68,7 @@ impl Auditor {
     /// # Errors
     /// When the journal can't be made.
     pub fn new(plan: Plan) -> Result<Self> {
-        let header = Header { run: plan.run, profile: plan.profile.clone(), source: Source::Audit };
+        let header = Header { run: plan.log.run, profile: plan.profile.clone(), source: Source::Audit };
         let journal = JournalWriter::create(Path::new(&plan.journals), &header)?;
         Ok(Self { plan, journal })
     }
@@ -77,13 +84,47 @@ impl Auditor {
         pass: u16,
         isolation: Isolation,
     ) -> Result<BTreeMap<i32, PartitionRead>> {
-        let consumer = consumer(&self.plan.bootstrap, isolation)?;
+        let log = self.plan.log.clone();
+        log.read(partitions, isolation, |message, content| {
+            let record = Record::Audited {
+                partition: message.partition(),
+                offset: message.offset(),
+                audit: pass,
+                isolation,
+                leader_epoch: leader_epoch(message),
+                content,
+            };
+            Ok(self.journal.append(&record)?)
+        })
+    }
+
+    /// Closes the journal.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn seal(self) -> Result<()> {
+        Ok(self.journal.seal()?)
+    }
+}
+
+impl Log {
+    /// Reads partitions from the log's start to their fences, and hands over what it reads.
+    ///
+    /// # Errors
+    /// When the client can't be made, or `take` fails.
+    pub fn read(
+        &self,
+        partitions: &[i32],
+        isolation: Isolation,
+        mut take: impl FnMut(&BorrowedMessage<'_>, Content) -> Result<()>,
+    ) -> Result<BTreeMap<i32, PartitionRead>> {
+        let consumer = consumer(&self.bootstrap, isolation)?;
         let mut read = BTreeMap::new();
         let mut assignment = TopicPartitionList::new();
         for &partition in partitions {
-            match watermarks(&consumer, &self.plan, partition) {
+            match watermarks(&consumer, self, partition) {
                 Ok((log_start, _)) => {
-                    assignment.add_partition_offset(&self.plan.topic, partition, Offset::Offset(log_start))?;
+                    assignment.add_partition_offset(&self.topic, partition, Offset::Offset(log_start))?;
                     read.insert(
                         partition,
                         PartitionRead { log_start, failure: Some("not read to the fence".to_owned()), open_from: None },
@@ -97,12 +138,14 @@ impl Auditor {
         }
         consumer.assign(&assignment)?;
         let mut open = assignment.count();
-        let mut deadline = self.plan.deadline;
+        let mut deadline = self.deadline;
         while open > 0 && Instant::now() < deadline {
             match consumer.poll(Duration::from_millis(200)) {
                 Some(Ok(message)) => {
-                    let is_fence = self.take(&message, pass, isolation)?;
-                    let Some(state) = read.get_mut(&message.partition()) else { continue };
+                    let (partition, content) = (message.partition(), content(&message, self.run));
+                    take(&message, content)?;
+                    let is_fence = content == Content::Fence && self.fences.get(&partition) == Some(&message.offset());
+                    let Some(state) = read.get_mut(&partition) else { continue };
                     state.open_from = None;
                     if is_fence && state.failure.take().is_some() {
                         open -= 1;
@@ -110,8 +153,8 @@ impl Auditor {
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) if isolation == Isolation::ReadCommitted => {
                     // At the last stable offset, where librdkafka sees the end.
-                    let stable = watermarks(&consumer, &self.plan, partition).ok().map(|(_, stable)| stable);
-                    let fence = self.plan.fences.get(&partition);
+                    let stable = watermarks(&consumer, self, partition).ok().map(|(_, stable)| stable);
+                    let fence = self.fences.get(&partition);
                     if let Some(state) = read.get_mut(&partition).filter(|state| state.failure.is_some()) {
                         state.open_from = stable.filter(|stable| fence.is_some_and(|fence| stable <= fence));
                         if state.open_from.is_some() {
@@ -135,35 +178,12 @@ impl Auditor {
         }
         for (partition, state) in read.iter_mut().filter(|(_, state)| state.open_from.is_some()) {
             // All below was read, unless the last stable offset has moved since.
-            let stable = watermarks(&consumer, &self.plan, *partition).ok().map(|(_, stable)| stable);
+            let stable = watermarks(&consumer, self, *partition).ok().map(|(_, stable)| stable);
             if stable == state.open_from {
                 state.failure = None;
             }
         }
         Ok(read)
-    }
-
-    /// Journals a record; true if it is the fence of its partition.
-    fn take(&mut self, message: &BorrowedMessage<'_>, pass: u16, isolation: Isolation) -> Result<bool> {
-        let (partition, offset) = (message.partition(), message.offset());
-        let content = content(message, self.plan.run);
-        self.journal.append(&Record::Audited {
-            partition,
-            offset,
-            audit: pass,
-            isolation,
-            leader_epoch: leader_epoch(message),
-            content,
-        })?;
-        Ok(content == Content::Fence && self.plan.fences.get(&partition) == Some(&offset))
-    }
-
-    /// Closes the journal.
-    ///
-    /// # Errors
-    /// When it can't be written.
-    pub fn seal(self) -> Result<()> {
-        Ok(self.journal.seal()?)
     }
 }
 
@@ -195,13 +215,13 @@ fn consumer(bootstrap: &str, isolation: Isolation) -> Result<BaseConsumer> {
 }
 
 /// First offset of a partition, and its end: under read_committed the last stable offset. After restarts brokers answer ListOffsets with errors for a while.
-fn watermarks(consumer: &BaseConsumer, plan: &Plan, partition: i32) -> Result<(i64, i64), KafkaError> {
+fn watermarks(consumer: &BaseConsumer, log: &Log, partition: i32) -> Result<(i64, i64), KafkaError> {
     loop {
-        match consumer.fetch_watermarks(&plan.topic, partition, Duration::from_secs(5)) {
+        match consumer.fetch_watermarks(&log.topic, partition, Duration::from_secs(5)) {
             Ok(bounds) => return Ok(bounds),
-            Err(error) if Instant::now() >= plan.deadline => return Err(error),
+            Err(error) if Instant::now() >= log.deadline => return Err(error),
             Err(error) => {
-                tracing::debug!("watermarks of {} {partition}: {error}", plan.topic);
+                tracing::debug!("watermarks of {} {partition}: {error}", log.topic);
                 std::thread::sleep(Duration::from_millis(100));
             }
         }

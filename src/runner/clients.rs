@@ -15,8 +15,9 @@ use tokio::time::Instant;
 use super::experiment::Stage;
 use super::recorder::Recorder;
 use super::topics;
-use crate::experiment::Options;
+use crate::experiment::{Options, Profile};
 use crate::fault::client::ClientName;
+use crate::workload::parking::{self, Parking};
 use crate::workload::{Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing, Transactions};
 
 /// All clients, by profile in the experiment's order. They die when this is dropped.
@@ -157,6 +158,7 @@ impl Clients {
                     messages,
                 }),
                 sending: profile.producer.sending,
+                parking: profile.producer.sending.keeps_aside().then(|| parking(stage, profile)).transpose()?,
                 witness: None,
             });
             let producer = start(spec(stage, &profile.name, 0, &profile.producer.options, behaviour)).await?;
@@ -288,6 +290,14 @@ impl Clients {
         }
         Ok(all_seen)
     }
+}
+
+/// Where a profile's clients put messages aside.
+fn parking(stage: &Stage<'_>, profile: &Profile) -> Result<Parking> {
+    let dir = stage.run_dir.join(parking::FOLDER);
+    std::fs::create_dir_all(&dir).with_context(|| format!("can't make {}", dir.display()))?;
+    let dead_letters = topics::dead_letters(&topics::topic_name(&stage.experiment.name, &profile.name));
+    Ok(Parking { dir, dead_letters })
 }
 
 fn spec(stage: &Stage<'_>, profile: &str, member: u16, options: &Options, behaviour: Behaviour) -> ClientSpec {

@@ -15,7 +15,7 @@ use super::clients::Clients;
 use super::recorder::Recorder;
 use super::schedule::{self, Active, Scene};
 use super::tail::TailReader;
-use super::{audit, fence, observe, position, replicas, tail, topics, transactions};
+use super::{audit, fence, observe, parked, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{known, settled, with_any};
 use crate::experiment::schedule::{ends_by_state, faults_end};
@@ -145,7 +145,36 @@ impl Stage<'_> {
         self.phase(Phase::Audit, None)?;
         self.tailed(tails, &fences).await?;
         replicas::look(self.cluster, &self.topics(), Look::Audit, None, self.recorder).await?;
+        for profile in &self.experiment.profiles {
+            self.parked(profile).await?;
+        }
         self.audit(&fences).await
+    }
+
+    /// Looks for what the profile's clients have put aside.
+    async fn parked(&self, profile: &Profile) -> Result<()> {
+        let mut stores = parked::files(self.run_dir, profile);
+        for (topic, place) in topics::dead_letters_of(self.experiment, profile) {
+            let fences =
+                fence::write(&self.cluster.harness_bootstrap(), &topic, profile.topic.partitions, FENCE_LIMIT).await?;
+            let log = audit::Log {
+                bootstrap: self.cluster.harness_bootstrap(),
+                run: self.run,
+                fences: (0..).zip(fences).filter_map(|(partition, fence)| Some((partition, fence.ok()?))).collect(),
+                deadline: std::time::Instant::now() + AUDIT_LIMIT,
+                topic,
+            };
+            stores.push(parked::Store::DeadLetters { log, partitions: profile.topic.partitions, place });
+        }
+        if stores.is_empty() {
+            return Ok(());
+        }
+        let (run, name, journals) = (self.run, profile.name.clone(), self.run_dir.join("journal"));
+        let troubles = tokio::task::spawn_blocking(move || parked::look(run, &name, &stores, &journals)).await??;
+        for text in troubles {
+            self.recorder.emit(EventKind::Warning { text: format!("{}: {text}", profile.name) })?;
+        }
+        Ok(())
     }
 
     /// Starts to follow the topics whose records may be gone before the audit.
@@ -275,15 +304,14 @@ impl Stage<'_> {
     }
 
     async fn audit_one(&self, profile: &Profile, fences: &BTreeMap<i32, i64>) -> Result<()> {
-        let plan = audit::Plan {
+        let log = audit::Log {
             bootstrap: self.cluster.harness_bootstrap(),
             run: self.run,
-            profile: profile.name.clone(),
             topic: self.topic(profile),
             fences: fences.clone(),
-            journals: self.run_dir.join("journal"),
             deadline: std::time::Instant::now() + AUDIT_LIMIT,
         };
+        let plan = audit::Plan { profile: profile.name.clone(), log, journals: self.run_dir.join("journal") };
         let mut auditor = audit::Auditor::new(plan)?;
         let mut open: Vec<i32> = fences.keys().copied().collect();
         for partition in (0..profile.topic.partitions).filter(|partition| !fences.contains_key(partition)) {

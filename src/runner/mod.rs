@@ -10,6 +10,7 @@ pub mod doctor;
 mod experiment;
 mod fence;
 mod observe;
+mod parked;
 mod position;
 pub mod recorder;
 mod replicas;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use lossproof_ledger::record::Place;
 
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{only_internal_topics, with_any};
 use crate::cluster::wire::{NewTopic, Resource};
-use crate::experiment::{Experiment, Profile};
+use crate::experiment::{Experiment, OnError, Profile, TopicSpec};
+use crate::workload::parking::dead_letter;
 
 /// Partitions of `__consumer_offsets` and of `__transaction_state`, as the compose file sets them.
 const COORDINATING_PARTITIONS: i32 = 6;
@@ -20,7 +22,24 @@ pub fn topic_name(experiment: &str, profile: &str) -> String {
     format!("{experiment}-{profile}")
 }
 
-/// Creates the topic of every profile. Partition p has its replicas on the same brokers in all of them.
+/// Name of the dead-letter topic of a topic.
+#[must_use]
+pub fn dead_letters(topic: &str) -> String {
+    format!("{topic}{}", dead_letter::SUFFIX)
+}
+
+/// The dead-letter topics that a profile's clients write, each with the place that it is.
+#[must_use]
+pub fn dead_letters_of(experiment: &Experiment, profile: &Profile) -> Vec<(String, Place)> {
+    let topic = dead_letters(&topic_name(&experiment.name, &profile.name));
+    match profile.producer.sending.on_error {
+        OnError::Dlq => vec![(topic, Place::ProducerDlq)],
+        _ => Vec::new(),
+    }
+}
+
+/// Creates the topic of every profile. Partition p has its replicas on the same brokers in all of them. Of a dead-letter
+/// topic, another broker leads partition p: it is written when the topic's own leader is away.
 ///
 /// # Errors
 /// What a broker says against it.
@@ -29,19 +48,32 @@ pub async fn create(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
     for profile in &experiment.profiles {
         let topic = NewTopic {
             name: topic_name(&experiment.name, &profile.name),
-            assignment: assignment(&ids, profile),
+            assignment: assignment(&ids, &profile.topic),
             config: profile.topic.config.clone(),
         };
         with_any(&cluster.harness(), async |wire| wire.create_topic(&topic).await)
             .await
             .with_context(|| format!("can't create the topic of profile {}", profile.name))?;
+        for (name, _) in dead_letters_of(experiment, profile) {
+            let mut others = ids.clone();
+            others.rotate_left(1);
+            let safe = TopicSpec { replication_factor: 3, ..profile.topic.clone() };
+            let topic = NewTopic {
+                assignment: assignment(&others, &safe),
+                config: vec![("min.insync.replicas".to_owned(), "2".to_owned())],
+                name,
+            };
+            with_any(&cluster.harness(), async |wire| wire.create_topic(&topic).await)
+                .await
+                .with_context(|| format!("can't create the dead-letter topic of profile {}", profile.name))?;
+        }
     }
     Ok(())
 }
 
-fn assignment(ids: &[i32], profile: &Profile) -> Vec<Vec<i32>> {
-    let replicas = usize::try_from(profile.topic.replication_factor).unwrap_or(1);
-    (0..profile.topic.partitions)
+fn assignment(ids: &[i32], topic: &TopicSpec) -> Vec<Vec<i32>> {
+    let replicas = usize::try_from(topic.replication_factor).unwrap_or(1);
+    (0..topic.partitions)
         .map(|partition| {
             let first = usize::try_from(partition).unwrap_or(0) % ids.len();
             ids.iter().cycle().skip(first).take(replicas).copied().collect()
@@ -69,8 +101,11 @@ pub async fn freeze(cluster: &Cluster, topic: &str) -> Result<()> {
 /// What a broker says against it, or that some broker still knows them.
 pub async fn delete(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
     for profile in &experiment.profiles {
-        let name = topic_name(&experiment.name, &profile.name);
-        with_any(&cluster.harness(), async |wire| wire.delete_topic(&name).await).await?;
+        let own = topic_name(&experiment.name, &profile.name);
+        let dead_letters = dead_letters_of(experiment, profile).into_iter().map(|(name, _)| name);
+        for name in std::iter::once(own).chain(dead_letters) {
+            with_any(&cluster.harness(), async |wire| wire.delete_topic(&name).await).await?;
+        }
     }
     Ok(only_internal_topics(&cluster.harness(), GONE_LIMIT).await?)
 }

@@ -16,6 +16,7 @@ mod config;
 mod consumer;
 mod librdkafka;
 pub mod options;
+pub mod parking;
 pub mod process;
 mod producer;
 mod restart;

@@ -71,6 +71,7 @@ mod tests {
             keys: None,
             transactions: None,
             sending: Sending::default(),
+            parking: None,
             witness: None,
         };
         spec(dir, Role::Producer, Behaviour::Producer(producing))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::experiment::{Commit, OnFatal, OnQueueFull, Sending};
 
 use super::config;
+use super::parking::Parking;
 
 /// One client process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,9 @@ pub struct Producing {
     /// How the application around the client sends.
     #[serde(default)]
     pub sending: Sending,
+    /// Where it puts messages aside; none if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parking: Option<Parking>,
     /// A FIFO to which every acknowledgement is told once more, after its entry is in the journal
     /// ([`WITNESS_BYTES`](super::WITNESS_BYTES) each). For tests of the journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -107,7 +107,8 @@ impl Journals {
         self.found.iter().filter(move |journal| journal.header.profile == profile)
     }
 
-    /// Reads the journals of one profile. `compacted` is its topic's `cleanup.policy`.
+    /// Reads the journals of one profile. `compacted` is its topic's `cleanup.policy`; `parks`: its clients may
+    /// have put messages aside.
     ///
     /// # Errors
     /// If a journal can't be read, or the evidence contradicts itself.
@@ -115,6 +116,7 @@ impl Journals {
         &self,
         profile: &str,
         compacted: bool,
+        parks: bool,
         history: &History,
         windows: Vec<Window>,
     ) -> Result<Evidence, JudgeError> {
@@ -127,11 +129,13 @@ impl Journals {
                 .map(|stream| Stream { id: stream.id, offered: Offered::Below(stream.offered) })
                 .collect(),
             partitions: self.partitions(profile, compacted, history.topics.get(profile), &streams)?,
-            journals: self.expected(profile, history).len(),
+            journals: self.expected(profile, history).len() + usize::from(parks),
         };
 
         let mut log = LogPass::new(&facts).map_err(contradiction)?;
-        for journal in self.of(profile).filter(|j| matches!(j.header.source, Source::Audit | Source::Tail)) {
+        for journal in
+            self.of(profile).filter(|j| matches!(j.header.source, Source::Audit | Source::Tail | Source::Parking))
+        {
             JournalReader::open(&journal.path)?.for_each(|record| log.record(record).map_err(contradiction))?;
         }
 
@@ -161,6 +165,10 @@ impl Journals {
         }
         for tail in members.finish()? {
             clients.journal_ended(end_of(tail));
+        }
+        // Were it not all read, a message that is safe there might be called lost.
+        if parks && self.is_whole(profile, Source::Parking)? {
+            clients.journal_ended(JournalEnd::Sealed);
         }
         Ok(Evidence {
             reconciliation: clients.finish().map_err(contradiction)?,
@@ -271,7 +279,7 @@ impl Journals {
         match (journals.next(), journals.next()) {
             (Some(journal), None) => {
                 let tail = JournalReader::open(&journal.path)?.finish()?;
-                Ok(tail.is_undamaged())
+                Ok(tail.is_undamaged() && (tail.sealed || source != Source::Parking))
             }
             _ => Ok(false),
         }

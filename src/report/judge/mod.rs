@@ -90,7 +90,7 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
         for profile in &experiment.profiles {
             let windows = windows::windows(experiment, history, &profile.name);
             let compacted = profile.is_compacted(&experiment.cluster);
-            let mut evidence = journals.read(&profile.name, compacted, history, windows)?;
+            let mut evidence = journals.read(&profile.name, compacted, parks(profile), history, windows)?;
             gone::leave_out(&mut evidence.times.windows, experiment, history, profile);
             let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
             explained.insert(profile.name.clone(), ranges);
@@ -153,6 +153,11 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
         environment: environment(&parts),
     };
     Ok(Examined { report, explained, parts: parts.all, journals })
+}
+
+/// Whether its clients may have put messages aside.
+const fn parks(profile: &experiment::Profile) -> bool {
+    profile.producer.sending.on_error.parks()
 }
 
 /// The experiment of a stored run.

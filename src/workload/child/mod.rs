@@ -48,6 +48,12 @@ pub enum ChildError {
     /// The journal can't be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The spool can't be written.
+    #[error("cannot write the spool of messages that failed")]
+    Spool(#[source] std::io::Error),
+    /// The local database can't be written.
+    #[error("cannot write the local database")]
+    Database(#[from] rusqlite::Error),
     /// librdkafka refuses to work.
     #[error("librdkafka: {0}")]
     Kafka(#[from] KafkaError),

@@ -16,6 +16,7 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::classify;
+use super::recourse::{News, Report};
 use super::witness::Witness;
 use crate::workload::child;
 use crate::workload::librdkafka::{broker_id, persistence};
@@ -75,7 +76,7 @@ pub(super) struct Book {
     mode: Mode,
     witness: Option<Arc<Witness>>,
     counts: Arc<Counts>,
-    /// Records that were told, one for each sequence.
+    /// Own sequences of which a first attempt was told.
     told: AtomicU64,
     ready: AtomicBool,
     /// CLOCK_BOOTTIME at which the reports now served were taken; 0 outside of serving.
@@ -105,6 +106,11 @@ impl Book {
         }
     }
 
+    /// All sequences below were offered, by whichever process.
+    pub(super) fn begin_at(&self, first: u64) {
+        self.journal().raise_next(first);
+    }
+
     /// The sequence is about to be handed to the client.
     pub(super) fn offer(&self, sequence: u64) {
         self.journal().raise_next(sequence + 1);
@@ -119,8 +125,8 @@ impl Book {
         self.served_ns.store(0, Ordering::Relaxed);
     }
 
-    /// What became of a sequence.
-    pub(super) fn tell(&self, sequence: u64, answer: Answer) {
+    /// What became of an attempt to send a sequence.
+    pub(super) fn tell(&self, sequence: u64, attempt: u16, answer: Answer) {
         let Answer { told, offset, error, broker, in_txn } = answer;
         let at_ns = match self.served_ns.load(Ordering::Relaxed) {
             0 => boottime_ns(),
@@ -129,7 +135,7 @@ impl Book {
         let record = Record::Told {
             partition: self.stream.partition,
             sequence,
-            attempt: 0,
+            attempt,
             told,
             offset,
             error: error.map_or(0, |code| code as i32),
@@ -145,7 +151,9 @@ impl Book {
         if let (Some(witness), Told::Acked) = (&self.witness, told) {
             witness.tell(self.stream.partition, sequence);
         }
-        self.told.fetch_add(1, Ordering::Relaxed);
+        if attempt == 0 && sequence >= self.stream.first {
+            self.told.fetch_add(1, Ordering::Relaxed);
+        }
         let success = matches!(told, Told::Acked | Told::Unconfirmed);
         let count = if success { &self.counts.acked } else { &self.counts.errors };
         count.fetch_add(1, Ordering::Release);
@@ -173,7 +181,7 @@ impl Book {
         }
         if *self.told.get_mut() != next - self.stream.first {
             for sequence in self.untold(next)? {
-                self.tell(sequence, Answer::own(Told::Indeterminate, None));
+                self.tell(sequence, 0, Answer::own(Told::Indeterminate, None));
             }
         }
         if let Some(error) = self.broken.take() {
@@ -190,7 +198,8 @@ impl Book {
         let path = self.journal().path().to_owned();
         for record in JournalReader::open(&path)? {
             if let Record::Told { sequence, .. } = record?
-                && let Some(slot) = usize::try_from(sequence - first).ok().and_then(|at| told.get_mut(at))
+                && let Some(at) = sequence.checked_sub(first)
+                && let Some(slot) = usize::try_from(at).ok().and_then(|at| told.get_mut(at))
             {
                 *slot = true;
             }
@@ -204,10 +213,27 @@ impl Book {
     }
 }
 
-/// Hands delivery reports to the book. The opaque is the sequence.
-pub(super) struct Reports(pub(super) Arc<Book>);
+/// Hands delivery reports to the book, and to the application if it wants to know.
+pub(super) struct Reports {
+    pub(super) book: Arc<Book>,
+    pub(super) news: Option<Arc<News>>,
+}
 
-const _: () = assert!(usize::BITS >= 64, "a sequence must fit in an opaque");
+const _: () = assert!(usize::BITS >= 64, "a sequence and its attempt must fit in an opaque");
+/// Journals hold no larger sequences either.
+const SEQUENCE_BITS: u32 = 48;
+
+/// Which message, and which attempt to send it.
+#[expect(clippy::cast_possible_truncation, reason = "checked at compile time above")]
+pub(super) const fn opaque(sequence: u64, attempt: u16) -> usize {
+    (sequence | (attempt as u64) << SEQUENCE_BITS) as usize
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what is left are the attempt's bits")]
+const fn of_opaque(opaque: usize) -> (u64, u16) {
+    let opaque = opaque as u64;
+    (opaque & ((1 << SEQUENCE_BITS) - 1), (opaque >> SEQUENCE_BITS) as u16)
+}
 
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -222,17 +248,36 @@ impl ClientContext for Reports {
 impl ProducerContext for Reports {
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: usize) {
         let (message, error) = match result {
             Ok(message) => (message, None),
             Err((error, message)) => (message, Some(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))),
         };
-        let book = &self.0;
+        let book = &self.book;
+        let (sequence, attempt) = of_opaque(opaque);
         let told = classify::report(book.mode, error, || persistence(message));
         // Reports with an error, or of acks=0, name offsets that mean nothing; an implicit
         // acknowledgement has a negative one.
         let offset = (told == Told::Acked).then(|| message.offset()).filter(|offset| *offset >= 0);
         let in_txn = book.mode == Mode::Transactional;
-        book.tell(sequence as u64, Answer { told, offset, error, broker: broker_id(message), in_txn });
+        book.tell(sequence, attempt, Answer { told, offset, error, broker: broker_id(message), in_txn });
+        if let Some(news) = &self.news {
+            news.tell(Report { sequence, attempt, told, error });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opaque_holds_a_sequence_and_its_attempt() {
+        for sequence in [0, 1, 1 << 32, (1 << SEQUENCE_BITS) - 1] {
+            for attempt in [0, 1, 300, u16::MAX] {
+                assert_eq!(of_opaque(opaque(sequence, attempt)), (sequence, attempt));
+            }
+        }
+        assert_eq!(opaque(77, 0), 77);
     }
 }

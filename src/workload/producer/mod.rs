@@ -1,8 +1,10 @@
 //! A producer process: one thread, librdkafka client and journal for each partition.
 
 mod book;
+mod business;
 mod classify;
-mod payloads;
+mod messages;
+mod recourse;
 mod session;
 mod stream;
 mod transaction;
@@ -16,17 +18,27 @@ use std::time::Duration;
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::journal::{Header, JournalWriter, Source, Stream};
 use lossproof_ledger::payload::MIN_PAYLOAD_BYTES;
+use lossproof_ledger::record::Identity;
 use rdkafka::ClientConfig;
 
 use self::book::{Book, Counts, Mode};
-use self::payloads::Payloads;
+use self::business::Business;
+use self::messages::Messages;
+use self::recourse::Recourse;
+use self::recourse::dead_letters::{Address, DeadLetters};
+use self::recourse::outbox::{Committed, Outbox};
+use self::recourse::retry::Retry;
+use self::recourse::spool::Spool;
 use self::stream::StreamThread;
 use self::transaction::Transacting;
 use self::witness::Witness;
 use super::child::{Board, ChildError, Control, notices};
 use super::config;
+use super::parking::database::Database;
+use super::parking::{self, Parking};
 use super::spec::{ClientSpec, Producing};
 use super::status::ClientStatus;
+use crate::experiment::OnError;
 
 pub use self::witness::WITNESS_BYTES;
 
@@ -59,9 +71,12 @@ pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Contro
         }
     });
 
-    let paces = paces(producing, boottime_ns());
     let mut threads = Vec::new();
-    for stream in paces {
+    let now_ns = boottime_ns();
+    for partition in 0..producing.partitions {
+        let database = database(spec, producing, partition)?;
+        let first = producing.first_of(partition).max(database.as_ref().map_or(Ok(0), Database::next_sequence)?);
+        let stream = pace(producing, partition, first, now_ns);
         let journal = JournalWriter::create(
             &spec.journal_dir,
             &Header {
@@ -71,19 +86,40 @@ pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Contro
             },
         )?;
         let book = Arc::new(Book::new(journal, stream, mode, witness.clone(), Arc::clone(&counts)));
-        let (config, transacting) = client_of(spec, producing, stream.partition)?;
+        let (config, transacting) = client_of(spec, producing, partition)?;
+        let messages = || {
+            let first = Identity {
+                run: spec.run,
+                producer: producing.producer,
+                incarnation: spec.id.incarnation,
+                partition,
+                sequence: 0,
+                attempt: 0,
+            };
+            Messages::new(first, producing.payload_bytes, producing.sending.large)
+        };
+        let is_outbox = producing.sending.on_error == OnError::Outbox;
+        let (outbox, dual_write) = if is_outbox { (database, None) } else { (None, database) };
+        let committed = Arc::new(Committed::default());
         let stream_thread = StreamThread {
-            run: spec.run,
-            incarnation: spec.id.incarnation,
             topic: spec.topic.clone(),
             stream,
-            payloads: Payloads::new(producing.payload_bytes, producing.sending.large),
+            messages: messages(),
             keys: producing.keys,
             transacting,
             on_queue_full: producing.on_queue_full,
             on_fatal: producing.on_fatal,
             delivery: producing.sending.delivery,
             close: producing.sending.close,
+            recourse: recourse(spec, producing, partition, &committed)?,
+            dual_write,
+            business: outbox.map(|database| Business {
+                stream,
+                database,
+                messages: messages(),
+                committed,
+                control: Arc::clone(control),
+            }),
             config,
             control: Arc::clone(control),
             notices: notices.clone(),
@@ -110,6 +146,54 @@ pub(super) fn run(spec: &ClientSpec, producing: &Producing, control: &Arc<Contro
     }
     board.finish();
     result
+}
+
+/// Where a producer that puts messages aside does so.
+fn parking(producing: &Producing) -> Result<&Parking, ChildError> {
+    producing.parking.as_ref().ok_or_else(|| ChildError::Spec("no place to put messages aside".to_owned()))
+}
+
+/// The database of a partition, if its application has one.
+fn database(spec: &ClientSpec, producing: &Producing, partition: i32) -> Result<Option<Database>, ChildError> {
+    if !producing.sending.dual_write && producing.sending.on_error != OnError::Outbox {
+        return Ok(None);
+    }
+    let dir = &parking(producing)?.dir;
+    let path = parking::database_path(dir, &spec.id.profile, spec.id.member, partition);
+    Ok(Some(Database::open(&path)?))
+}
+
+/// What is done about the messages of a partition that failed; none if nothing is.
+fn recourse(
+    spec: &ClientSpec,
+    producing: &Producing,
+    partition: i32,
+    committed: &Arc<Committed>,
+) -> Result<Option<Box<dyn Recourse>>, ChildError> {
+    let spool = || {
+        let dir = &parking(producing)?.dir;
+        Spool::open(&parking::spool_path(dir, &spec.id.profile, spec.id.member, partition), spec.run)
+    };
+    Ok(Some(match producing.sending.on_error {
+        OnError::Drop => return Ok(None),
+        OnError::Retry { attempts } => Box::new(Retry::new(attempts)),
+        OnError::Spool => Box::new(spool()?),
+        OnError::Dlq => {
+            let address = Address {
+                bootstrap: spec.bootstrap.clone(),
+                client_id: format!("{}-dlq", spec.name()),
+                topic: spec.topic.clone(),
+                partition,
+                dead_letters: parking(producing)?.dead_letters.clone(),
+                keys: producing.keys,
+            };
+            Box::new(DeadLetters::new(address, spool()?)?)
+        }
+        OnError::Outbox => match database(spec, producing, partition)? {
+            Some(database) => Box::new(Outbox::new(database, Arc::clone(committed))),
+            None => return Ok(None),
+        },
+    }))
 }
 
 /// The configuration of a partition's client, and what it does about transactions.
@@ -139,27 +223,21 @@ impl Drop for EndAll {
     }
 }
 
-/// The streams of a producer whose first sequences are due from `now_ns` on: one that was started again goes
-/// on with what is due now, and does not make up for the time that it was away. Partitions take turns, so
-/// that the whole producer is as even as each of its streams.
-fn paces(producing: &Producing, now_ns: u64) -> Vec<Stream> {
+/// A stream of a producer whose sequences from `first` are due from `now_ns` on: one that was started again
+/// goes on with what is due now, and does not make up for the time that it was away. Partitions take turns,
+/// so that the whole producer is as even as each of its streams.
+fn pace(producing: &Producing, partition: i32, first: u64, now_ns: u64) -> Stream {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a positive number of nanoseconds, at least 1"
     )]
     let turn_ns = (1e9 / producing.rate_per_s).max(1.0) as u64;
-    let partitions = producing.partitions;
-    (0..partitions)
-        .map(|partition| {
-            let first = producing.first_of(partition);
-            let first_ns = now_ns + turn_ns * u64::from(partition.unsigned_abs());
-            let period_ns = turn_ns * u64::from(partitions.unsigned_abs());
-            // As many periods have passed since this clock began: no sequence was offered before its time.
-            let start_ns = first_ns.saturating_sub(first.saturating_mul(period_ns));
-            Stream { producer: producing.producer, partition, first, start_ns, period_ns }
-        })
-        .collect()
+    let first_ns = now_ns + turn_ns * u64::from(partition.unsigned_abs());
+    let period_ns = turn_ns * u64::from(producing.partitions.unsigned_abs());
+    // As many periods have passed since this clock began: no sequence was offered before its time.
+    let start_ns = first_ns.saturating_sub(first.saturating_mul(period_ns));
+    Stream { producer: producing.producer, partition, first, start_ns, period_ns }
 }
 
 #[cfg(test)]
@@ -179,8 +257,13 @@ mod tests {
             keys: None,
             transactions: None,
             sending: Sending::default(),
+            parking: None,
             witness: None,
         }
+    }
+
+    fn paces(producing: &Producing, now_ns: u64) -> Vec<Stream> {
+        (0..3).map(|partition| pace(producing, partition, producing.first_of(partition), now_ns)).collect()
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod kills;
 mod lifecycle;
 mod producers;
 mod restarts;
+mod sending;
 
 const RUN: u64 = 4711;
 const TOPIC: &str = "t";
@@ -83,6 +84,7 @@ impl Run {
                 keys: None,
                 transactions: None,
                 sending: Sending::default(),
+                parking: None,
                 witness: None,
             }),
         )
