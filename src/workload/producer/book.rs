@@ -229,7 +229,6 @@ pub(super) const fn opaque(sequence: u64, attempt: u16) -> usize {
     (sequence | (attempt as u64) << SEQUENCE_BITS) as usize
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "what is left are the attempt's bits")]
 const fn of_opaque(opaque: usize) -> (u64, u16) {
     let opaque = opaque as u64;
     (opaque & ((1 << SEQUENCE_BITS) - 1), (opaque >> SEQUENCE_BITS) as u16)
