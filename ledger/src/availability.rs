@@ -253,6 +253,10 @@ pub struct Times {
     pub unavailable: Option<Span>,
     /// Messages exposed to any window, each counted once.
     pub exposed: u64,
+    /// The most offsets between the group's commits and the ends of its logs, of all looks during the run; none
+    /// if nobody looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag_seen_max: Option<u64>,
     /// In the order given.
     pub windows: Vec<WindowTimes>,
 }

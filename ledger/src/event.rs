@@ -159,6 +159,26 @@ pub struct ReplicaLog {
     pub epochs: Vec<(i32, i64)>,
 }
 
+/// A group's place in a partition, and the end of the log there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Behind {
+    /// Partition.
+    pub partition: i32,
+    /// The high watermark, as the leader tells it.
+    pub log_end: i64,
+    /// The committed offset, as the group's coordinator tells it; none without a commit.
+    pub committed: Option<i64>,
+}
+
+impl Behind {
+    /// Offsets from the commit to the end of the log, as Kafka's tools call it the lag. Control records have offsets
+    /// too. Without a commit everything counts.
+    #[must_use]
+    pub fn lag(&self) -> u64 {
+        u64::try_from(self.log_end - self.committed.unwrap_or(0)).unwrap_or(0)
+    }
+}
+
 /// A live count of one client process. Shown, not stored: the journals are the record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "role", rename_all = "snake_case")]
@@ -407,6 +427,24 @@ pub enum EventKind {
         position: i64,
         /// How that is known.
         source: PositionSource,
+    },
+    /// How far a profile's group is behind the ends of its logs, all asked at about the same moment.
+    GroupLag {
+        /// The profile.
+        profile: String,
+        /// Its partitions; those are left out whose leader, or whose group's coordinator, did not tell.
+        partitions: Vec<Behind>,
+    },
+    /// One of Kafka's own tools was asked, while nothing moved, for what lossproof had asked the brokers.
+    ToolCompared {
+        /// The profile.
+        profile: String,
+        /// The tool, such as `kafka-get-offsets.sh`.
+        tool: String,
+        /// Figures that both told alike.
+        equal: usize,
+        /// Figures that differ, or that only one told: a sentence each, without its full stop.
+        differences: Vec<String>,
     },
     /// The audit of a partition ended.
     PartitionAudited {

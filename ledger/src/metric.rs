@@ -38,6 +38,8 @@ pub enum Metric {
     /// Messages that came due in the longest times without an ack in a fault; of the faults, the
     /// most.
     Waited,
+    /// The most that the group was seen behind the ends of its logs, in offsets.
+    LagMax,
     /// The longest time a stream went without an ack.
     Unavailable,
     /// The longest of those times that overlap a fault.
@@ -59,6 +61,7 @@ pub enum Metric {
 /// The metrics that follow from times, by name.
 const TIMED: &[(&str, Metric)] = &[
     ("waited", Metric::Waited),
+    ("lag_max", Metric::LagMax),
     ("unavailable", Metric::Unavailable),
     ("unavailable_in_faults", Metric::UnavailableInFaults),
     ("resumed_within", Metric::ResumedWithin),
@@ -108,7 +111,7 @@ impl Metric {
     /// microseconds.
     #[must_use]
     pub const fn is_time(self) -> bool {
-        !matches!(self, Self::Count(_) | Self::Waited)
+        !matches!(self, Self::Count(_) | Self::Waited | Self::LagMax)
     }
 
     /// Whether it follows from times, which a host that is too busy makes worthless.
@@ -125,11 +128,12 @@ impl Metric {
             Self::Count(name) => return known_count(name, reconciliation),
             // Follows from the run's events alone.
             Self::RecoveredWithin => return times.recovered_within().map(Known::span),
+            Self::LagMax => return times.lag_seen_max.map(Known::exactly),
             _ if !reconciliation.journals_complete => return None,
             _ => {}
         }
         match self {
-            Self::Count(_) | Self::RecoveredWithin => None,
+            Self::Count(_) | Self::RecoveredWithin | Self::LagMax => None,
             Self::Waited => {
                 let waited = times.windows.iter().filter(|window| window.unavailable.is_some());
                 waited.map(|window| window.waited).max().map(Known::exactly)
@@ -339,6 +343,7 @@ mod tests {
             end_to_end_ms: latencies(4.0),
             unavailable: span(60),
             exposed: 0,
+            lag_seen_max: Some(77),
             windows: vec![window(30, 50, 2_000, 3.0), window(20, 40, 3_000, 2.0)],
         }
     }
@@ -356,6 +361,7 @@ mod tests {
     }
 
     #[test_case("waited", 30)]
+    #[test_case("lag_max", 77)]
     #[test_case("unavailable", 60_000)]
     #[test_case("unavailable_in_faults", 50_000)]
     #[test_case("resumed_within", 9_000)]
@@ -371,8 +377,8 @@ mod tests {
     fn what_is_measured_is_known_in_microseconds(name: &str, us: u64) {
         let known = |complete| Metric::named(name).unwrap().known(&journals(complete), &times());
         assert_eq!(known(true), Some(exactly(us)));
-        // Only recovery is told by events alone.
-        assert_eq!(known(false).is_some(), name == "recovered_within");
+        // These are told by events alone.
+        assert_eq!(known(false).is_some(), ["recovered_within", "lag_max"].contains(&name));
     }
 
     #[test]

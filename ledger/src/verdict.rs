@@ -125,6 +125,9 @@ pub struct ProfileOutcome {
     pub host_too_busy: bool,
     /// Clients that ended before they were asked to, and how.
     pub deserted: Vec<String>,
+    /// Where Kafka's own tools told something else than the brokers had told lossproof: a sentence each, without its
+    /// full stop.
+    pub contradicted: Vec<String>,
 }
 
 /// Everything that a verdict rests on.
@@ -166,6 +169,8 @@ pub enum ReasonKind {
     Unread,
     /// A client's journal is missing or damaged.
     JournalIncomplete,
+    /// Kafka's own tools tell something else.
+    Contradicted,
     /// Messages are left that the group has not come to.
     LagLeft,
     /// A time cannot be judged, because the host was too busy.

@@ -8,7 +8,9 @@ use anyhow::Result;
 use super::{checked_experiments, columns, fail, write_out};
 use crate::cluster::engine::Engine;
 use crate::exit::{Exit, Interrupted};
-use crate::experiment::{Expectation, Experiment, FaultSpec, Isolation, Profile, Selector, Word, schedule, sending};
+use crate::experiment::{
+    CrossCheck, Expectation, Experiment, FaultSpec, Isolation, Profile, Selector, Word, schedule, sending,
+};
 use crate::fault::needs::Requirement;
 use crate::runner::capability::{Answer, Demand, Needy, demands, look};
 use crate::runner::stop::Stop;
@@ -147,6 +149,10 @@ fn setting_rows(experiment: &Experiment) -> Vec<Vec<String>> {
             "isolation".to_owned(),
             "apart: one profile after another, each on a fresh cluster; what follows is for each of them".to_owned(),
         ]);
+    }
+    if experiment.cross_check == Some(CrossCheck::KafkaTools) {
+        let text = "the ends of the logs, commits and lag must be the same by Kafka's own tools";
+        rows.push(vec!["cross-check".to_owned(), text.to_owned()]);
     }
     let offering = schedule::offering(experiment);
     let messages = (workload.rate_per_s * offering.as_secs_f64()).round();

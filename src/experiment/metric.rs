@@ -74,6 +74,7 @@ pub const METRICS: &[Metric] = &[
     count("records_in_log", "records in the log"),
     count("duplicate_records", "records that repeat another"),
     of_faults(count("waited", "messages that came due in the longest times without an acknowledgement in a fault")),
+    count("lag_max", "the most offsets that the group was seen behind the ends of its logs"),
     time("unavailable", "the longest time that a stream went without an acknowledgement"),
     of_faults(time(
         "unavailable_in_faults",

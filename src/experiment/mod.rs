@@ -93,6 +93,8 @@ pub struct Experiment {
     pub kafka: Option<VersionReq>,
     /// Whether its profiles share a cluster.
     pub isolation: Isolation,
+    /// What is asked beside lossproof; none for nothing.
+    pub cross_check: Option<CrossCheck>,
     /// The cluster it needs.
     pub cluster: ClusterSpec,
     /// What is offered, and for how long.
@@ -119,6 +121,13 @@ pub enum Isolation {
     /// One profile after another, each on a fresh cluster: where they would share what the fault hits, such as the disk's
     /// journal.
     Apart,
+}
+
+/// What is asked beside lossproof, and must tell the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrossCheck {
+    /// Kafka's own command-line tools: the ends of the logs, and the groups' commits and lag.
+    KafkaTools,
 }
 
 /// The cluster an experiment needs. Equal specs may share one.

@@ -36,6 +36,8 @@ pub struct Experiment {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub cross_check: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Cluster>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,

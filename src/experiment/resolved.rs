@@ -72,6 +72,7 @@ fn to_raw(experiment: &Experiment) -> raw::Experiment {
         seed: experiment.seed.map(text),
         requires: experiment.kafka.as_ref().map(|versions| raw::Requires { kafka: Some(text(versions)) }),
         isolation: (experiment.isolation != Isolation::Shared).then(|| text(experiment.isolation.word())),
+        cross_check: experiment.cross_check.map(|check| text(check.word())),
         cluster: Some(raw::Cluster {
             definition: Some(text(&cluster.definition)),
             broker_config: config(&cluster.broker_config),

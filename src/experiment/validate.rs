@@ -50,6 +50,8 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     let protects = raw.protects.as_ref().map_or(Some(String::new()), |text| check.read(text, phrase));
     let kafka = requires(check, raw.requires.as_ref());
     let isolation = check.read_or(raw.isolation.as_ref(), Isolation::Shared, |text| word(text, "kind of isolation"));
+    // One that can't be read is a problem noted.
+    let cross_check = raw.cross_check.as_ref().and_then(|text| check.read(text, |text| word(text, "cross-check")));
     let cluster = cluster(check, raw.cluster.as_ref());
     let workload = workload(check, &raw.workload);
     // One that can't be read is a problem noted.
@@ -85,6 +87,7 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
         group: String::new(),
         kafka: kafka?,
         isolation: isolation?,
+        cross_check,
         cluster: cluster?,
         workload: workload?,
         profiles: profiles?,

@@ -1,6 +1,6 @@
 //! The words of the format for each enum, once: parsing, writing and listing all use these.
 
-use super::{Close, Commit, Delivery, Isolation, OnFatal, OnQueueFull};
+use super::{Close, Commit, CrossCheck, Delivery, Isolation, OnFatal, OnQueueFull};
 
 /// An enum with one word in the experiment file for each of its values.
 pub trait Word: Copy + PartialEq + 'static {
@@ -19,6 +19,10 @@ impl Word for bool {
 
 impl Word for Isolation {
     const WORDS: &'static [(&'static str, Self)] = &[("shared", Self::Shared), ("apart", Self::Apart)];
+}
+
+impl Word for CrossCheck {
+    const WORDS: &'static [(&'static str, Self)] = &[("kafka_tools", Self::KafkaTools)];
 }
 
 impl Word for Commit {

@@ -341,6 +341,7 @@ impl Account {
             read_committed: false,
             host_too_busy: false,
             deserted: Vec::new(),
+            contradicted: Vec::new(),
         };
         let promises = Promises { must_hold, ..Promises::default() };
         let case = Case { promises, profiles: vec![outcome], ..Case::default() };

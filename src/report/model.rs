@@ -191,6 +191,10 @@ pub struct ProfileCounts {
     pub unavailable_ms_max: Option<u64>,
     /// That longest time had not ended when the producer did: it is a lower bound.
     pub unavailable_at_least: bool,
+    /// The most offsets that the group was seen behind the ends of its logs, looked at every second; none if nobody
+    /// looked.
+    #[serde(default)]
+    pub lag_max: Option<u64>,
     /// Acknowledgement minus intended send time, in milliseconds; none where nothing was acknowledged.
     pub ack_latency_ms: Option<Latency>,
     /// The same, of the messages that waited for it in no fault's window.

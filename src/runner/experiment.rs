@@ -12,14 +12,15 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
+use super::lag::Watched;
 use super::recorder::Recorder;
 use super::schedule::{self, Active, Scene};
 use super::tail::TailReader;
-use super::{audit, fence, observe, parked, position, replicas, tail, topics, transactions};
+use super::{audit, cross_check, fence, lag, observe, parked, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{known, settled, with_any};
 use crate::experiment::schedule::{ends_by_state, faults_end};
-use crate::experiment::{Experiment, Profile};
+use crate::experiment::{CrossCheck, Experiment, Profile};
 use crate::fault::{self, Subjects};
 
 /// How long clients may take to connect, join their groups and see a first message through.
@@ -73,6 +74,17 @@ impl Stage<'_> {
         ids.collect()
     }
 
+    fn watched(&self) -> Vec<Watched> {
+        let profiles = self.experiment.profiles.iter().zip(self.groups);
+        let watched = profiles.map(|(profile, group)| Watched {
+            profile: profile.name.clone(),
+            topic: self.topic(profile),
+            partitions: profile.topic.partitions,
+            group: group.clone(),
+        });
+        watched.collect()
+    }
+
     fn phase(&self, phase: Phase, expected: Option<Duration>) -> Result<()> {
         let expected_ms = expected.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         self.recorder.emit(EventKind::PhaseStarted { phase, expected_ms })
@@ -102,6 +114,7 @@ impl Stage<'_> {
         let observers = [
             tokio::spawn(observe::partitions(self.cluster.harness(), self.topics(), Arc::clone(self.recorder))),
             tokio::spawn(observe::host_load(Arc::clone(self.recorder))),
+            tokio::spawn(lag::watch(self.cluster.harness(), self.watched(), Arc::clone(self.recorder))),
         ];
         let _watching = AbortOnDrop(observers);
 
@@ -141,6 +154,9 @@ impl Stage<'_> {
         clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
         let at_fence = clients.end_consumers().await?;
         self.positions(groups, &fences, at_fence).await?;
+        if self.experiment.cross_check == Some(CrossCheck::KafkaTools) {
+            cross_check::compare(self.cluster, &self.watched(), self.recorder).await.context("Kafka's own tools")?;
+        }
 
         self.phase(Phase::Audit, None)?;
         self.tailed(tails, &fences).await?;

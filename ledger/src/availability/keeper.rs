@@ -121,6 +121,7 @@ impl Timekeeper {
             end_to_end_ms: self.end_to_end.summary(),
             unavailable,
             exposed,
+            lag_seen_max: None,
             windows,
         }
     }

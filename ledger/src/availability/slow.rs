@@ -139,6 +139,7 @@ pub(super) fn times(
         ack_latency_quiet_ms: summary(acked().filter(|wait| !windows.iter().any(|w| during(w, *wait)))),
         end_to_end_ms: summary(processed_ns.map(|(t, n)| (t.intended_ns(n as u64), t.processed_ns[n]))),
         unavailable: tracks.iter().filter_map(|t| t.unavailable(end_ns, None)).map(|(s, _)| s).reduce(Span::longest),
+        lag_seen_max: None,
         exposed: messages().filter(|(track, n)| windows.iter().any(|w| track.exposed(*n, w))).count() as u64,
         windows: windows
             .iter()

@@ -24,6 +24,7 @@ impl<'a> Judge<'a> {
             self.deserted(profile);
             self.witnesses(profile);
             self.resumed(profile);
+            self.contradicted(profile);
             self.lag(profile);
             self.implicit_promises(profile);
         }
@@ -173,6 +174,13 @@ impl<'a> Judge<'a> {
                     self.add(ReasonKind::NotResumed, Some(name), text);
                 }
             }
+        }
+    }
+
+    fn contradicted(&mut self, outcome: &ProfileOutcome) {
+        for difference in &outcome.contradicted {
+            let text = format!("{}: {difference}.", outcome.profile);
+            self.add(ReasonKind::Contradicted, Some(&outcome.profile), text);
         }
     }
 

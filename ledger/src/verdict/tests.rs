@@ -47,6 +47,7 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
         read_committed: true,
         host_too_busy: false,
         deserted: Vec::new(),
+        contradicted: Vec::new(),
     }
 }
 
@@ -203,6 +204,7 @@ fn a_fault_that_was_never_injected_tells_why(passed_over: Option<&str>, brokers:
 #[test_case(|c| c.promises.min_exposure[0].0 = "nobody".to_owned(), R::Exposure; "exposure of no profile")]
 #[test_case(|c| c.baseline().times.windows[0].resumption.unacked_partitions = vec![1], R::NotResumed; "no acks")]
 #[test_case(|c| c.resilient().times.windows[0].resumption.unprocessed_partitions = vec![0, 1], R::NotResumed; "no processing")]
+#[test_case(|c| c.resilient().contradicted = vec!["partition 0: log end is 1".to_owned()], R::Contradicted; "a tool tells otherwise")]
 #[test_case(|c| c.count(0, |n| n.lagging = 1), R::LagLeft; "lag left")]
 #[test_case(|c| c.count(0, |n| n.behind_open_txn = 1), R::LagLeft; "behind an open transaction")]
 #[test_case(|c| c.promises.must_show[0].bound = 151, R::NotShown; "not shown")]

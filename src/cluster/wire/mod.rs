@@ -9,6 +9,7 @@ mod config;
 mod coordinator;
 mod election;
 mod features;
+mod group_offsets;
 mod metadata;
 mod offsets;
 mod quorum;

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use lossproof_ledger::cause;
 use lossproof_ledger::clock::Stamp;
-use lossproof_ledger::event::{ClientId, CommittedRead, Event, EventKind, Phase, Proof, Role};
+use lossproof_ledger::event::{Behind, ClientId, CommittedRead, Event, EventKind, Phase, Proof, Role};
 use lossproof_ledger::reconcile::{Audit, CommittedPass, Position, Tail};
 
 /// File of events in a run directory.
@@ -45,6 +45,12 @@ pub(super) struct Topic {
     /// Of partitions that were followed without a gap.
     pub(super) tails: IndexMap<i32, Tail>,
     pub(super) positions: IndexMap<i32, Position>,
+    /// The most that the group was seen behind in all; none if nobody looked.
+    pub(super) lag_max: Option<u64>,
+    /// Kafka's own tools that were asked, with the number of figures that they told alike.
+    pub(super) compared: Vec<(String, usize)>,
+    /// What they told otherwise.
+    pub(super) contradicted: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -170,6 +176,9 @@ impl History {
                     audits: IndexMap::new(),
                     tails: IndexMap::new(),
                     positions: IndexMap::new(),
+                    lag_max: None,
+                    compared: Vec::new(),
+                    contradicted: Vec::new(),
                 };
                 self.topics.insert(profile, topic);
             }
@@ -211,6 +220,17 @@ impl History {
             EventKind::GroupPosition { profile, partition, position: offset, source } => {
                 if let Some(topic) = self.topics.get_mut(&profile) {
                     topic.positions.insert(partition, Position { offset, source });
+                }
+            }
+            EventKind::GroupLag { profile, partitions } => {
+                if let Some(topic) = self.topics.get_mut(&profile) {
+                    topic.lag_max = topic.lag_max.max(Some(partitions.iter().map(Behind::lag).sum()));
+                }
+            }
+            EventKind::ToolCompared { profile, tool, equal, differences } => {
+                if let Some(topic) = self.topics.get_mut(&profile) {
+                    topic.compared.push((tool, equal));
+                    topic.contradicted.extend(differences);
                 }
             }
             EventKind::PartitionAudited { profile, partition, complete, log_start, attempt, why, committed } => {

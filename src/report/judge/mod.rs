@@ -91,6 +91,8 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
             let windows = windows::windows(experiment, history, &profile.name);
             let compacted = profile.is_compacted(&experiment.cluster);
             let mut evidence = journals.read(&profile.name, compacted, parks(profile), history, windows)?;
+            let topic = history.topics.get(&profile.name);
+            evidence.times.lag_seen_max = topic.and_then(|topic| topic.lag_max);
             gone::leave_out(&mut evidence.times.windows, experiment, history, profile);
             let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
             explained.insert(profile.name.clone(), ranges);
@@ -99,6 +101,7 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
                 read_committed: reads_committed(profile),
                 host_too_busy: too_busy(history, evidence.planned, &evidence.reconciliation.counts),
                 deserted: deserted(history, &profile.name),
+                contradicted: topic.map(|topic| topic.contradicted.clone()).unwrap_or_default(),
                 reconciliation: evidence.reconciliation,
                 times: evidence.times,
             });
@@ -274,7 +277,13 @@ fn notes(parts: &Parts, journals: &Journals) -> Vec<String> {
         Some(format!("{} ended unasked: {how}", client.id))
     });
     let warnings = parts.all.iter().flat_map(|part| &part.history.warnings);
-    torn.into_iter().chain(journals.notes()).chain(unasked).chain(warnings.cloned()).collect()
+    let checked = parts.all.iter().flat_map(|part| &part.history.topics).flat_map(|(profile, topic)| {
+        topic
+            .compared
+            .iter()
+            .map(move |(tool, equal)| format!("{profile}: {tool} tells {equal} figures as the brokers do"))
+    });
+    torn.into_iter().chain(journals.notes()).chain(unasked).chain(warnings.cloned()).chain(checked).collect()
 }
 
 fn fault(index: usize, part: &Part, profiles: &[ProfileOutcome]) -> Fault {
@@ -330,11 +339,12 @@ fn moment(history: &History, boottime_ns: u64) -> Timestamp {
 }
 
 fn counts(outcome: &ProfileOutcome) -> ProfileCounts {
-    let Times { unavailable, ack_latency_ms, ack_latency_quiet_ms, end_to_end_ms, .. } = outcome.times;
+    let Times { unavailable, ack_latency_ms, ack_latency_quiet_ms, end_to_end_ms, lag_seen_max, .. } = outcome.times;
     ProfileCounts {
         messages: outcome.reconciliation.counts,
         unavailable_ms_max: unavailable.map(|span| span.ms),
         unavailable_at_least: unavailable.is_some_and(|span| span.at_least),
+        lag_max: lag_seen_max,
         ack_latency_ms,
         ack_latency_quiet_ms,
         end_to_end_ms,

@@ -125,6 +125,13 @@ impl Narrator {
                     Line::new(Tone::Bad, format!("no recovery from {name}: {state}"))
                 }
             }
+            EventKind::ToolCompared { profile, tool, equal, differences } if differences.is_empty() => {
+                let figures = words::count(*equal as u64, "figure", "figures");
+                Line::new(Tone::Plain, format!("{profile}: {tool} tells {figures} as the brokers do"))
+            }
+            EventKind::ToolCompared { profile, differences, .. } => {
+                Line::new(Tone::Bad, format!("{profile}: {}", differences.join("; ")))
+            }
             EventKind::PartitionAudited { profile, partition, complete: false, why, .. } => Line::new(
                 Tone::Bad,
                 format!(
@@ -147,6 +154,7 @@ impl Narrator {
             | EventKind::TopicFrozen { .. }
             | EventKind::FenceWritten { .. }
             | EventKind::GroupPosition { .. }
+            | EventKind::GroupLag { .. }
             | EventKind::PartitionAudited { .. }
             | EventKind::PartitionTailed { .. }
             | EventKind::HostLoad { .. }

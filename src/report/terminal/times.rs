@@ -23,6 +23,9 @@ pub(super) fn rows(table: &mut Table, report: &Report) {
         let at_least = counts.unavailable_at_least;
         span(counts.unavailable_ms_max.map(|ms| Span { ms, at_least }))
     });
+    row("offsets the group was behind at most", &|counts| {
+        counts.lag_max.map_or_else(|| NOT_MEASURED.to_owned(), thousands)
+    });
     let acked: [(&str, Quantile); 4] = [
         ("half acknowledged within", |l| l.p50),
         ("99 of 100 acknowledged within", |l| l.p99),
