@@ -24,7 +24,7 @@ hash_of() {
   local files=(base-packages)
   case $1 in
     base) ;;
-    sidecar) files+=(sidecar.Dockerfile) ;;
+    sidecar) files+=(sidecar.Dockerfile sidecar) ;;
     kafka) files+=(kafka.Dockerfile pom.xml kafka) ;;
     *) die "there is no image called $1" ;;
   esac
@@ -145,7 +145,7 @@ build_image() {
 
 build_sidecar() {
   mkdir "$work/context"
-  cp "$here/sidecar.Dockerfile" "$work/context"
+  cp -R "$here/sidecar.Dockerfile" "$here/sidecar" "$work/context"
   build_image sidecar "$1"
 }
 

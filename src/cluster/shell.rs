@@ -22,6 +22,8 @@ const SILENCE_LIMIT_S: u64 = 20;
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// No line takes longer: one that does never ends, and what waits for it must not.
 const LINE_LIMIT: Duration = Duration::from_secs(140);
+/// The program that holds packets back answers at once, but for the scheduling of a busy machine.
+const HOLDER_LIMIT_S: u64 = 10;
 /// Where the shell notes the queue length of the device.
 const QUEUE_LENGTH: &str = "/run/lossproof-queue-length";
 /// The interface of a holder that everybody else is behind.
@@ -36,6 +38,23 @@ pub const CLEAR_NETWORK: &str = "clear_network";
 pub const BATCH: &str = "batch";
 /// A function of this shell alone: another tc for [`BATCH`], as one remembers the numbers of devices that are gone.
 pub const RENEW_BATCH: &str = "renew_batch";
+/// Where rules of netfilter stand for packets that are to be held back: chains of the table `mangle`, for what leaves
+/// and for what enters by the device.
+pub const HOLD_OUT: &str = "lossproof-out";
+/// See [`HOLD_OUT`].
+pub const HOLD_IN: &str = "lossproof-in";
+/// The queue of netfilter that they lead to.
+pub const HOLD_QUEUE: u16 = 1;
+/// A function of this shell alone: starts the program that holds back the packets of that queue.
+pub const START_HOLDER: &str = "start_holder";
+/// A function of this shell alone: gives each line of its input to that program, and prints what it answers.
+pub const ASK_HOLDER: &str = "ask_holder";
+/// A function of this shell alone: ends that program, which lets go what it holds. Fine when there is none.
+pub const END_HOLDER: &str = "end_holder";
+/// Prints how many such chains and rules stand.
+pub const COUNT_HOLD_RULES: &str = "iptables -t mangle -S | grep -c lossproof- || true";
+/// Where the shell notes that such rules may stand; without it nothing looks for them.
+const HOLD_NOTE: &str = "/run/lossproof-holds";
 /// Separates the output of commands; no tool prints it.
 const MARK: char = '\u{1}';
 
@@ -55,7 +74,7 @@ type Output = std::pin::Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::err
 type Input = std::pin::Pin<Box<dyn AsyncWrite + Send>>;
 
 impl NetShell {
-    /// Opens one in a running container that has bash, tc and ip.
+    /// Opens one in a running container that has bash, tc and ip, and for latencies iptables and delay-packets.
     ///
     /// # Errors
     /// When the container does not run.
@@ -72,6 +91,39 @@ impl NetShell {
                 || ip link set {DEVICE} txqueuelen $(<{QUEUE_LENGTH})
               stays=$(tc qdisc show) || return
               case $stays in *htb*|*ingress*|*{INGRESS_DEVICE}*) echo \"stays: $stays\"; return 1 ;; esac
+              [ ! -e {HOLD_NOTE} ] || clear_holds
+            }}
+            clear_holds() {{
+              local rest
+              {{
+                while iptables -t mangle -D OUTPUT -o {DEVICE} -j {HOLD_OUT}; do :; done
+                while iptables -t mangle -D INPUT -i {DEVICE} -j {HOLD_IN}; do :; done
+                for rest in {HOLD_OUT} {HOLD_IN}; do iptables -t mangle -F $rest; iptables -t mangle -X $rest; done
+              }} &>/dev/null
+              {END_HOLDER}
+              rest=$(iptables -t mangle -S) || {{ echo \"$rest\"; return 1; }}
+              case $rest in *lossproof*) echo \"stays: $rest\"; return 1 ;; esac
+              rm {HOLD_NOTE}
+            }}
+            {START_HOLDER}() {{
+              local said
+              : >{HOLD_NOTE} || return
+              {{ coproc HOLDER {{ exec delay-packets {HOLD_QUEUE} 2>&1; }}; }} 2>/dev/null
+              IFS= read -r -t {HOLDER_LIMIT_S} -u ${{HOLDER[0]}} said && [ \"$said\" = ready ] \
+                || {{ echo \"delay-packets: $said\"; {END_HOLDER}; return 1; }}
+            }}
+            {ASK_HOLDER}() {{
+              local command answer
+              while IFS= read -r command; do
+                printf '%s\n' \"$command\" 2>/dev/null >&${{HOLDER[1]}} \
+                  && IFS= read -r -t {HOLDER_LIMIT_S} -u ${{HOLDER[0]}} answer \
+                  || {{ echo 'the program that holds packets back is gone'; return 1; }}
+                [ -z \"$answer\" ] || echo \"$answer\"
+              done
+            }}
+            {END_HOLDER}() {{
+              [ -z \"$HOLDER_PID\" ] || {{ eval \"exec ${{HOLDER[1]}}>&-\"; wait $HOLDER_PID; }} 2>/dev/null
+              true
             }}
             {RENEW_BATCH}() {{
               [ -z \"$TC_PID\" ] || {{ eval \"exec ${{TC[1]}}>&-\"; wait $TC_PID; }}
@@ -91,6 +143,8 @@ impl NetShell {
               done
             }}
             {RENEW_BATCH} 2>/dev/null
+            # Who writes to a program that is gone is told, instead of ended.
+            trap : PIPE
             trap {CLEAR_NETWORK} EXIT
             while IFS= read -r -t {SILENCE_LIMIT_S} line; do
               eval \"$line\" 2>&1 </dev/null

@@ -33,7 +33,7 @@ impl Requirement {
     #[must_use]
     pub const fn is_special(self) -> bool {
         match self {
-            Self::LoopDevices | Self::DiskLimits | Self::Packets(Need::Ingress | Need::Netem) => true,
+            Self::LoopDevices | Self::DiskLimits | Self::Packets(Need::Ingress | Need::Delay) => true,
             Self::Packets(Need::Htb | Need::Classifier | Need::Fifo | Need::Blackhole) => false,
         }
     }

@@ -161,10 +161,13 @@ mod tests {
     fn a_refusal_names_the_faults_and_the_remedy() {
         let place = Place { file: "own.yaml".to_owned(), line: 7, column: 1 };
         let demand = |requirement| Demand { requirement, faults: vec![Needy { place: place.clone(), kind: "some" }] };
-        let demands = [demand(Requirement::LoopDevices), demand(Requirement::Packets(Need::Netem))];
+        let demands = [demand(Requirement::LoopDevices), demand(Requirement::Packets(Need::Delay))];
         assert!(refusal(&demands, &[Answer::There, Answer::There]).is_none());
         let problem = refusal(&demands, &[Answer::There, Answer::Missing("unknown qdisc".to_owned())]).unwrap();
-        assert_eq!(problem.what, "this machine lacks delays (netem) (unknown qdisc), needed by own.yaml:7 (some)");
+        assert_eq!(
+            problem.what,
+            "this machine lacks delays (netem, or a queue of netfilter) (unknown qdisc), needed by own.yaml:7 (some)"
+        );
         assert!(problem.hint.contains("modprobe") && problem.hint.contains("sch_netem"), "{}", problem.hint);
     }
 }

@@ -215,7 +215,7 @@ const fn gives(need: Need) -> &'static str {
         Need::Fifo => "limits of bandwidth",
         Need::Blackhole => "cuts and loss of packets",
         Need::Ingress => "faults on what a broker receives",
-        Need::Netem => "latency",
+        Need::Delay => "latency",
     }
 }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use anyhow::{Result, bail};
 use serde::Serialize;
 
+use super::delays;
 use super::effect::{Action, Effect};
 use super::plan::needs_ingress;
 
@@ -24,8 +25,8 @@ pub enum Need {
     Blackhole,
     /// Effects on what comes in.
     Ingress,
-    /// A queue that holds back: latency.
-    Netem,
+    /// Netem, or else a queue of netfilter whose packets a program holds back: latency.
+    Delay,
 }
 
 /// Whether a kernel has something.
@@ -48,11 +49,15 @@ pub struct Capabilities {
 
 /// The interfaces it is tried on.
 const TRIAL: &str = "lossprooftry";
-const TRIAL_PEER: &str = "lossprooftry1";
 const TRIAL_IFB: &str = "lossprooftry2";
+const ADD: &str = "ip link add lossprooftry type veth peer name lossprooftry1";
+const REMOVE: &str = "ip link del lossprooftry 2>/dev/null; ip link del lossprooftry2 2>/dev/null";
+
+/// Latency is tc's where it can have this, and incoming packets too.
+const NETEM: &str = "tc qdisc add dev lossprooftry root netem limit 10 delay 10us 1us";
 
 impl Need {
-    const ALL: [Self; 6] = [Self::Htb, Self::Classifier, Self::Fifo, Self::Blackhole, Self::Ingress, Self::Netem];
+    const ALL: [Self; 6] = [Self::Htb, Self::Classifier, Self::Fifo, Self::Blackhole, Self::Ingress, Self::Delay];
 
     /// Kernel modules that have it, with the options that build them.
     #[must_use]
@@ -65,7 +70,11 @@ impl Need {
             Self::Ingress => {
                 "sch_ingress (CONFIG_NET_SCH_INGRESS), act_mirred (CONFIG_NET_ACT_MIRRED) and ifb (CONFIG_IFB)"
             }
-            Self::Netem => "sch_netem (CONFIG_NET_SCH_NETEM)",
+            Self::Delay => {
+                "sch_netem (CONFIG_NET_SCH_NETEM) and what incoming packets need, or else nfnetlink_queue \
+                 (CONFIG_NETFILTER_NETLINK_QUEUE), nf_tables with nft_compat (CONFIG_NFT_COMPAT), and xt_NFQUEUE, xt_TEE, \
+                 xt_mark and xt_multiport"
+            }
         }
     }
 
@@ -73,7 +82,10 @@ impl Need {
     #[must_use]
     pub fn how(self) -> String {
         let extra = match self {
-            Self::Netem => "; on Fedora and its like it is in the package kernel-modules-extra",
+            Self::Delay => {
+                "; on Fedora and its like netem is in the package kernel-modules-extra. The queue also needs iptables and \
+                 delay-packets in the sidecar image: `compose/setup.sh` builds it anew"
+            }
             _ => "",
         };
         format!(
@@ -100,7 +112,9 @@ impl Need {
                  ingress && tc filter add dev {TRIAL} parent ffff: protocol ip prio 1 handle 1 bpf bytecode '1,6 0 0 1' \
                  action mirred egress redirect dev {TRIAL_IFB}"
             ),
-            Self::Netem => format!("tc qdisc add dev {TRIAL} root netem limit 10 delay 10us 1us"),
+            Self::Delay => {
+                format!("{{ {NETEM} && {}; }} || {{ {}; }}", Self::Ingress.trial(), delays::trial(TRIAL))
+            }
         }
     }
 }
@@ -113,7 +127,7 @@ impl fmt::Display for Need {
             Self::Fifo => "limited queues (bfifo, pfifo)",
             Self::Blackhole => "silent drops (blackhole)",
             Self::Ingress => "a hold on incoming packets (ingress, mirred, ifb)",
-            Self::Netem => "delays (netem)",
+            Self::Delay => "delays (netem, or a queue of netfilter)",
         })
     }
 }
@@ -149,7 +163,8 @@ pub fn needs(action: &Action, incoming: bool) -> Vec<Need> {
         Action::Cut => &[Need::Blackhole],
         Action::Bandwidth { .. } => &[Need::Fifo],
         Action::Loss { .. } => &[Need::Fifo, Need::Blackhole],
-        Action::Latency { .. } => &[Need::Netem],
+        // Which has its own way to what comes in.
+        Action::Latency { .. } => return vec![Need::Htb, Need::Classifier, Need::Delay],
     };
     let ingress = incoming.then_some(Need::Ingress);
     [Need::Htb, Need::Classifier].into_iter().chain(of_action.iter().copied()).chain(ingress).collect()
@@ -171,23 +186,28 @@ pub async fn probe<F: Future<Output = Result<String>>>(run: impl FnOnce(String) 
     Capabilities::parse(&run(trials()).await?)
 }
 
+/// A line of shell that prints 0 where latency can be tc's.
+pub(super) fn trial_of_netem() -> String {
+    let trial = format!("{NETEM} && {}", Need::Ingress.trial());
+    format!("{REMOVE}; {ADD} && {{ {trial}; }} &>/dev/null; echo $?; {REMOVE}; true")
+}
+
 /// One line: each trial on fresh interfaces, each answer on a line.
 fn trials() -> String {
-    let remove = format!("ip link del {TRIAL} 2>/dev/null; ip link del {TRIAL_IFB} 2>/dev/null");
     let trials: Vec<String> = Need::ALL
         .iter()
         .enumerate()
         .map(|(number, need)| {
             // The answer in one line, its exit code first.
             format!(
-                "{remove}; ip link add {TRIAL} type veth peer name {TRIAL_PEER} || exit; said=$({{ {}; }} 2>&1); \
+                "{REMOVE}; {ADD} || exit; said=$({{ {}; }} 2>&1); \
                  echo \"need {number} $? \"$said",
                 need.trial()
             )
         })
         .collect();
     // In a shell of its own, so that `exit` ends no more than that.
-    format!("({}); code=$?; {remove}; (exit $code)", trials.join("; "))
+    format!("({}); code=$?; {REMOVE}; (exit $code)", trials.join("; "))
 }
 
 #[cfg(test)]
@@ -213,8 +233,8 @@ mod tests {
         assert_eq!(lacks(Action::Cut, Direction::To), []);
         assert_eq!(lacks(Action::Cut, Direction::From), [Need::Ingress]);
         assert_eq!(lacks(Action::Loss { per_cent: 1.0 }, Direction::To), []);
-        assert_eq!(lacks(latency, Direction::Both), [Need::Netem, Need::Ingress]);
-        assert!(Need::Netem.how().contains("sch_netem"));
+        assert_eq!(lacks(latency, Direction::Both), [Need::Delay]);
+        assert!(Need::Delay.how().contains("sch_netem"));
     }
 
     #[test]

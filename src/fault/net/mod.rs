@@ -3,10 +3,11 @@
 //! Everything happens in the network namespaces of the brokers' holders, by their waiting shells. An effect
 //! is in force when the call returns. Limits: IPv4 only; a broker takes 255 cuts and 6 other effects at a
 //! time; a packet that two bandwidths concern is held to the lower one, and not counted for the other;
-//! taking off a latency or a bandwidth drops what its queue holds at that moment.
+//! taking off a bandwidth, or a latency that netem makes, drops what its queue holds at that moment.
 
 mod capabilities;
 mod counters;
+mod delays;
 mod effect;
 mod plan;
 #[cfg(test)]
@@ -20,7 +21,7 @@ use std::future::Future;
 
 use anyhow::{Context, Result};
 use futures_util::future::{join_all, try_join_all};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use crate::cluster::Cluster;
 use crate::cluster::shell::{CLEAR_NETWORK, NetShell};
@@ -29,6 +30,7 @@ pub use capabilities::{Capabilities, Capability, Need, missing, needs, probe};
 pub use counters::{Counters, Standing};
 pub use effect::{Action, Direction, Effect, End, Scope};
 
+use delays::Delays;
 use effect::Side;
 use plan::Plan;
 
@@ -60,6 +62,8 @@ impl Namespaces for HashMap<i32, NetShell> {
 #[derive(Debug, Default)]
 pub struct Network {
     brokers: Mutex<BTreeMap<i32, Known>>,
+    /// How the kernel under the brokers makes a latency, once there was one.
+    delays: OnceCell<Delays>,
 }
 
 /// What is known of a broker.
@@ -98,7 +102,16 @@ impl Network {
         on: bool,
     ) -> Result<()> {
         let brokers: Vec<i32> = effects.keys().copied().collect();
-        self.go_over(namespaces, &brokers, |broker, plan| plan.with(id, effects[&broker].clone(), on)).await
+        let delayed = effects.iter().find(|(_, effect)| matches!(effect.action, Action::Latency { .. }));
+        let delays = match delayed {
+            Some((&broker, _)) => Some(*self.delays.get_or_try_init(|| delays_by(namespaces, broker)).await?),
+            None => None,
+        };
+        self.go_over(namespaces, &brokers, |broker, plan| {
+            let with = plan.with(id, effects[&broker].clone(), on)?;
+            Ok(Plan { delays: delays.unwrap_or(with.delays), ..with })
+        })
+        .await
     }
 
     /// Switches an effect on or off wherever it stands. Its counters go on.
@@ -141,7 +154,7 @@ impl Network {
         let known = self.brokers.lock().await;
         let with = known.iter().filter(|(_, known)| known.plan.effects.contains_key(&id));
         let counted = with.map(|(&broker, known)| async move {
-            let shown = namespaces.run(broker, counters::SHOW).await?;
+            let shown = namespaces.run(broker, &counters::show(&known.plan)).await?;
             let all = counters::read(&shown, &known.plan).with_context(|| format!("broker {broker}"))?;
             anyhow::Ok((broker, all[&id]))
         });
@@ -153,7 +166,8 @@ impl Network {
     /// # Errors
     /// When the counters can't be read.
     pub async fn standing(&self, namespaces: &impl Namespaces, broker: i32) -> Result<Standing> {
-        counters::standing(&namespaces.run(broker, counters::SHOW).await?)
+        let delays = self.delays.get().copied().unwrap_or_default();
+        counters::standing(&namespaces.run(broker, &counters::show_standing(delays)).await?)
     }
 
     /// Brokers at which other effects stand than this one.
@@ -217,5 +231,11 @@ impl Network {
 async fn go_back(namespaces: &impl Namespaces, broker: i32, failed: &Plan, last: &Plan) -> Result<()> {
     // Most of its steps fail, as they were not reached on the way; what counts is what stands afterwards.
     namespaces.run(broker, &format!("{} || true", failed.go_back_to(last)?)).await?;
-    counters::read(&namespaces.run(broker, counters::SHOW).await?, last).map(drop)
+    counters::read(&namespaces.run(broker, &counters::show(last)).await?, last).map(drop)
+}
+
+/// How the kernel under a broker makes latencies.
+async fn delays_by(namespaces: &impl Namespaces, broker: i32) -> Result<Delays> {
+    let by_netem = namespaces.run(broker, &capabilities::trial_of_netem()).await?;
+    Ok(if by_netem.trim() == "0" { Delays::Netem } else { Delays::Queue })
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use super::delays::{self, Delays, Held};
 use super::effect::{Action, Direction, Effect, Side};
 use super::program::{bytecode, program};
 use crate::cluster::shell::{BATCH, CLEAR_NETWORK, DEVICE, INGRESS_DEVICE, RENEW_BATCH};
@@ -49,6 +50,8 @@ pub(super) struct Plan {
     pub effects: BTreeMap<usize, Placed>,
     /// Sides that are kept ready, with effects or without.
     pub ready: Vec<Side>,
+    /// Who makes latencies: tc as all else, or rules of their own.
+    pub delays: Delays,
 }
 
 /// Numbers of classes and, as handles, of their queues.
@@ -111,8 +114,23 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether it is a latency that is not tc's.
+    pub(super) fn is_held(&self, placed: &Placed) -> bool {
+        self.delays == Delays::Queue && matches!(placed.effect.action, Action::Latency { .. })
+    }
+
+    /// Latencies that are not tc's.
+    pub(super) fn held(&self) -> impl Iterator<Item = Held<'_>> {
+        self.effects.values().filter(|placed| self.is_held(placed)).filter_map(Held::of)
+    }
+
+    /// Effects that are tc's.
+    fn shaped(&self) -> impl Iterator<Item = &Placed> + Clone {
+        self.effects.values().filter(|placed| !self.is_held(placed))
+    }
+
     fn uses(&self, side: Side) -> bool {
-        self.ready.contains(&side) || self.effects.values().any(|placed| placed.effect.is_on(side))
+        self.ready.contains(&side) || self.shaped().any(|placed| placed.effect.is_on(side))
     }
 
     fn is_empty(&self) -> bool {
@@ -129,7 +147,8 @@ impl Plan {
         }
         let steps = self.steps_to(next)?;
         let batch = (!steps.batch.is_empty()).then(|| format!("{BATCH} <<< $'{}'", steps.batch.join("\\n")));
-        Ok(Some([steps.before, batch.into_iter().collect(), steps.after].concat().join(" && ")))
+        let line = [steps.before, batch.into_iter().collect(), steps.after, delays::steps(self, next)].concat();
+        Ok((!line.is_empty()).then(|| line.join(" && ")))
     }
 
     /// The line that goes back to another plan where going over to this one failed somewhere on the way.
@@ -140,7 +159,7 @@ impl Plan {
         }
         let steps = self.steps_to(last)?;
         let batch = format!("tc -force -b - <<< $'{}' &>/dev/null", steps.batch.join("\\n"));
-        Ok([steps.before, vec![batch], steps.after].concat().join("; "))
+        Ok([steps.before, vec![batch], steps.after, delays::steps_back(last)].concat().join("; "))
     }
 
     fn steps_to(&self, next: &Self) -> Result<Steps> {
@@ -180,7 +199,7 @@ impl Plan {
                 batch.push(format!("qdisc add dev {device} parent 1:{minor:x} handle {minor:x}: {queue}"));
             }
         }
-        let bytecode = bytecode(&program(next.effects.values(), side)?);
+        let bytecode = bytecode(&program(next.shaped(), side)?);
         let filter = |device, parent| {
             format!(
                 "filter replace dev {device} parent {parent} protocol ip prio 1 handle 1 bpf bytecode \"{bytecode}\""
@@ -199,7 +218,7 @@ impl Plan {
     }
 
     fn classes(&self, side: Side) -> BTreeMap<u16, Class> {
-        let here: Vec<&Placed> = self.effects.values().filter(|placed| placed.effect.is_on(side)).collect();
+        let here: Vec<&Placed> = self.shaped().filter(|placed| placed.effect.is_on(side)).collect();
         let mut classes = BTreeMap::new();
         let unshaped = || "rate 100gbit quantum 60000".to_owned();
         let dropping = || Class { parent: 0, rate: unshaped(), queue: Some(DROPPING_QUEUE.to_owned()) };

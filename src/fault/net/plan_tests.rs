@@ -5,6 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::counters::{Counters, read, standing};
+use super::delays::Delays;
 use super::effect::{Action, Direction, Effect, End, Scope, Side};
 use super::plan::Plan;
 
@@ -149,6 +150,132 @@ fn the_last_one_goes_with_everything_unless_the_broker_is_kept_ready() {
     "#);
 }
 
+/// As on a kernel without netem.
+fn held(effects: &[(usize, Action, Direction)]) -> Plan {
+    Plan { delays: Delays::Queue, ..plan(effects) }
+}
+
+#[test]
+fn a_latency_without_netem_has_rules_of_its_own() {
+    let one = held(&[(0, LATENCY, Direction::Both)]);
+    insta::assert_snapshot!(shown(Plan::default().go_over_to(&one).unwrap()), @r#"
+    start_holder && ask_holder <<< $'latency 0 100000 10000' && iptables-restore --noflush <<< $'*mangle
+    :lossproof-out - [0:0]
+    :lossproof-in - [0:0]
+    -A OUTPUT -o eth0 -j lossproof-out
+    -A INPUT -i eth0 -j lossproof-in
+    -A lossproof-out -m mark --mark 0x100/0x100 -j MARK --or-mark 0x200
+    -A lossproof-out -m mark --mark 0x100/0x100 -j NFQUEUE --queue-num 1 --queue-bypass
+    -A lossproof-out -m mark --mark 0x100/0x100 -j RETURN
+    -A lossproof-out -d 172.30.1.12/32 -j MARK --or-mark 0x40
+    -A lossproof-out -p tcp -m mark --mark 0x40/0x40 -m multiport --dports 9094 -j MARK --or-mark 0x1
+    -A lossproof-out -p udp -m mark --mark 0x40/0x40 -m multiport --dports 9094 -j MARK --or-mark 0x1
+    -A lossproof-out -j MARK --and-mark 0xffffffbf
+    -A lossproof-out -m mark --mark 0/0x3f -j RETURN
+    -A lossproof-in -s 172.30.1.12/32 -j MARK --or-mark 0x40
+    -A lossproof-in -p tcp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x1
+    -A lossproof-in -p udp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x1
+    -A lossproof-in -j MARK --and-mark 0xffffffbf
+    -A lossproof-in -m mark --mark 0/0x3f -j RETURN
+    -A lossproof-out -j MARK --or-mark 0x100
+    -A lossproof-out -j TEE --gateway 192.0.2.1 --oif eth0
+    -A lossproof-out -j NFQUEUE --queue-num 2
+    -A lossproof-in -j NFQUEUE --queue-num 1 --queue-bypass
+    COMMIT'
+    "#);
+    // A second one joins it, and both leave.
+    let two = one.with(1, effect(LATENCY, Direction::From), true).unwrap();
+    insta::assert_snapshot!(shown(one.go_over_to(&two).unwrap()), @r#"
+    ask_holder <<< $'latency 1 100000 10000' && iptables-restore --noflush <<< $'*mangle
+    :lossproof-out - [0:0]
+    :lossproof-in - [0:0]
+    -A lossproof-out -m mark --mark 0x100/0x100 -j MARK --or-mark 0x200
+    -A lossproof-out -m mark --mark 0x100/0x100 -j NFQUEUE --queue-num 1 --queue-bypass
+    -A lossproof-out -m mark --mark 0x100/0x100 -j RETURN
+    -A lossproof-out -d 172.30.1.12/32 -j MARK --or-mark 0x40
+    -A lossproof-out -p tcp -m mark --mark 0x40/0x40 -m multiport --dports 9094 -j MARK --or-mark 0x1
+    -A lossproof-out -p udp -m mark --mark 0x40/0x40 -m multiport --dports 9094 -j MARK --or-mark 0x1
+    -A lossproof-out -j MARK --and-mark 0xffffffbf
+    -A lossproof-out -m mark --mark 0/0x3f -j RETURN
+    -A lossproof-in -s 172.30.1.12/32 -j MARK --or-mark 0x40
+    -A lossproof-in -p tcp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x1
+    -A lossproof-in -p udp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x1
+    -A lossproof-in -j MARK --and-mark 0xffffffbf
+    -A lossproof-in -s 172.30.1.12/32 -j MARK --or-mark 0x40
+    -A lossproof-in -p tcp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x2
+    -A lossproof-in -p udp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x2
+    -A lossproof-in -j MARK --and-mark 0xffffffbf
+    -A lossproof-in -m mark --mark 0/0x3f -j RETURN
+    -A lossproof-out -j MARK --or-mark 0x100
+    -A lossproof-out -j TEE --gateway 192.0.2.1 --oif eth0
+    -A lossproof-out -j NFQUEUE --queue-num 2
+    -A lossproof-in -j NFQUEUE --queue-num 1 --queue-bypass
+    COMMIT'
+    "#);
+    insta::assert_snapshot!(shown(two.go_over_to(&two.without(0)).unwrap()), @r#"
+    iptables-restore --noflush <<< $'*mangle
+    :lossproof-out - [0:0]
+    :lossproof-in - [0:0]
+    -A lossproof-out -m mark --mark 0x100/0x100 -j MARK --or-mark 0x200
+    -A lossproof-out -m mark --mark 0x100/0x100 -j NFQUEUE --queue-num 1 --queue-bypass
+    -A lossproof-out -m mark --mark 0x100/0x100 -j RETURN
+    -A lossproof-out -m mark --mark 0/0x3f -j RETURN
+    -A lossproof-in -s 172.30.1.12/32 -j MARK --or-mark 0x40
+    -A lossproof-in -p tcp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x2
+    -A lossproof-in -p udp -m mark --mark 0x40/0x40 -m multiport --sports 9094 -j MARK --or-mark 0x2
+    -A lossproof-in -j MARK --and-mark 0xffffffbf
+    -A lossproof-in -m mark --mark 0/0x3f -j RETURN
+    -A lossproof-out -j MARK --or-mark 0x100
+    -A lossproof-out -j TEE --gateway 192.0.2.1 --oif eth0
+    -A lossproof-out -j NFQUEUE --queue-num 2
+    -A lossproof-in -j NFQUEUE --queue-num 1 --queue-bypass
+    COMMIT'
+    "#);
+    let ready = Plan { ready: vec![Side::Out], ..one.clone() };
+    insta::assert_snapshot!(shown(ready.go_over_to(&ready.without(0)).unwrap()), @r#"
+    batch <<< $'filter replace dev eth0 parent 1: protocol ip prio 1 handle 1 bpf bytecode …' && iptables-restore --noflush <<< $'*mangle
+    -D OUTPUT -o eth0 -j lossproof-out
+    -D INPUT -i eth0 -j lossproof-in
+    -F lossproof-out
+    -F lossproof-in
+    -X lossproof-out
+    -X lossproof-in
+    COMMIT' && end_holder
+    "#);
+    assert_eq!(one.go_over_to(&one.without(0)).unwrap().as_deref(), Some("clear_network"));
+    assert!(one.go_back_to(&ready.without(0)).unwrap().ends_with("end_holder"));
+    assert!(!two.go_back_to(&one).unwrap().contains("holder"));
+}
+
+#[test]
+fn what_is_no_latency_touches_none() {
+    let one = held(&[(0, LATENCY, Direction::Both)]);
+    let two = one.with(1, effect(Action::Cut, Direction::To), true).unwrap();
+    for line in [one.go_over_to(&two), two.go_over_to(&two.switched(1, false).unwrap()), two.go_over_to(&one)] {
+        let line = line.unwrap().unwrap();
+        assert!(!line.contains("iptables") && !line.contains("holder"), "{line}");
+    }
+    // Packets that are held there have no lane.
+    let all = held(&[(0, LATENCY, Direction::To), (1, BANDWIDTH, Direction::To)]);
+    let line = Plan::default().go_over_to(&all).unwrap().unwrap();
+    assert!(!line.contains("netem") && line.contains("classid 1:102 htb") && !line.contains("1:103"), "{line}");
+}
+
+#[test]
+fn a_latency_without_netem_is_counted_by_its_slot() {
+    let both = held(&[(0, BANDWIDTH, Direction::To), (4, LATENCY, Direction::To)]);
+    let of_program = r#"{"0":{"passed":9,"passed_bytes":9,"dropped":9,"queued":9},"1":{"passed":5,"passed_bytes":300,"dropped":1,"queued":2}}"#;
+    let tc = SHOWN.replace("102:", "101:").replace("1:102", "1:101");
+    let counters = read(&format!("{tc}\nheld:\n{of_program}\n"), &both).unwrap();
+    assert_eq!(counters[&4], Counters { passed: 5, passed_bytes: 300, dropped: 1, queued: 2 });
+    assert_eq!(counters[&4].matched(), 8);
+    for bad in ["", "held:", "held:\n{}", "held:\nthe program that holds packets back is gone"] {
+        assert!(read(&format!("{tc}\n{bad}"), &both).is_err(), "{bad}");
+    }
+    assert_eq!(standing(&format!("{SHOWN}\nheld:\n12\n")).unwrap().rules, 17);
+    assert!(standing(&format!("{SHOWN}\nheld:\niptables is not there\n")).is_err());
+}
+
 #[test]
 fn a_slot_is_taken_again_and_never_twice() {
     let mut full = Plan::default();
@@ -184,7 +311,7 @@ fn each_effect_has_its_own_counts() {
     assert_eq!(counters[&2], Counters { passed: 4, passed_bytes: 400, dropped: 6, queued: 3 });
     assert_eq!(counters[&2].matched(), 13);
     let standing = standing(SHOWN).unwrap();
-    assert_eq!((standing.queues, standing.dropped), (5, 49));
+    assert_eq!((standing.rules, standing.dropped), (5, 49));
 }
 
 #[test]
@@ -202,7 +329,7 @@ fn counters_that_are_not_there_are_an_error() {
     // Another's queues, and numbers that are none, are no effect's.
     for foreign in ["2:1000", "1:", ":", "1:zzzz", "1:10000", "ffff:fff1"] {
         let shown = format!(r#"[{{"dev":"eth0","handle":"1000:","parent":"{foreign}","drops":1}}]"#);
-        assert_eq!(standing(&shown).unwrap().queues, 0, "{foreign}");
+        assert_eq!(standing(&shown).unwrap().rules, 0, "{foreign}");
     }
 }
 

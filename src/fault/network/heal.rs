@@ -27,11 +27,10 @@ pub async fn heal<N: Namespaces>(ground: &Ground<'_, N>, index: usize, brokers: 
     for (&id, before) in brokers.iter().zip(before) {
         let after = network.standing(namespaces, id).await?;
         let counted = counters.as_ref().map(|counters| counters.get(&id).copied());
-        let gone = after.queues == 0
-            || counted == Some(None)
-            || before.as_ref().is_ok_and(|before| after.queues < before.queues);
+        let gone =
+            after.rules == 0 || counted == Some(None) || before.as_ref().is_ok_and(|before| after.rules < before.rules);
         let others =
-            if gone && after.queues > 0 { format!(", {} of other faults stay", after.queues) } else { String::new() };
+            if gone && after.rules > 0 { format!(", {} of other faults stay", after.rules) } else { String::new() };
         let sentence = match (gone, counted.flatten()) {
             (true, Some(counters)) => format!(
                 "broker {id}: rule removed after {} packets, {} of them dropped{others}",
@@ -39,9 +38,9 @@ pub async fn heal<N: Namespaces>(ground: &Ground<'_, N>, index: usize, brokers: 
                 counters.dropped
             ),
             (true, None) => format!("broker {id}: no rule was there{others}"),
-            (false, _) => format!("broker {id}: {} rules are still there", after.queues),
+            (false, _) => format!("broker {id}: {} rules are still there", after.rules),
         };
-        findings.add(id, gone, sentence, json!({ "rules": after.queues, "counted": counted.flatten() }));
+        findings.add(id, gone, sentence, json!({ "rules": after.rules, "counted": counted.flatten() }));
     }
     Ok(findings.proof())
 }

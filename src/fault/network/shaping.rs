@@ -22,6 +22,8 @@ use crate::fault::{Findings, Target};
 
 /// Of which the quickest counts: a busy host adds to one, and takes from none.
 const TRIES: usize = 3;
+/// One in two takes longer than the mean: hardly ever do all of them take less.
+const TRIES_WITH_JITTER: usize = 10;
 /// Long enough for a rate to show, beside what a queue lets through at once.
 const MEASURE: Duration = Duration::from_secs(1);
 
@@ -143,83 +145,138 @@ pub(super) async fn latency<N: Namespaces>(
 ) -> Result<Proof> {
     let mut before = Vec::new();
     for &id in &target.brokers {
-        before.push(Trips::take(ground, id, path, target).await?);
+        before.push(Trips::take(ground, id, path, target, None).await?);
     }
     put(ground, index, Action::Latency { delay, jitter }, path, target).await?;
     // A connection goes there and back once.
     let ways = if path.way == Way::Both { 2 } else { 1 };
-    let longer = (delay - jitter) * ways;
+    let longer = Longer { at_least: (delay - jitter) * ways, mean: delay * ways };
     let mut findings = Findings::default();
     for (&id, before) in target.brokers.iter().zip(before) {
-        let after = Trips::take(ground, id, path, target).await?;
-        let seen = ground.network.counters(ground.namespaces, index).await?.get(&id).copied().unwrap_or_default();
+        let after = Trips::take(ground, id, path, target, Some((&before, longer))).await?;
+        let counted = ground.network.counters(ground.namespaces, index).await;
+        let counted = counted.map(|all| all.get(&id).copied().unwrap_or_default());
         let over = before.over.iter().zip(&after.over);
-        let quick: Vec<&String> = over
-            .filter(|((_, before), (_, after))| after.is_none_or(|after| after < before.unwrap_or_default() + longer))
-            .map(|(_, (name, _))| name)
+        let quick: Vec<&str> = over
+            .filter(|(before, after)| !longer.is_seen(before, after))
+            .map(|(_, after)| after.name.as_str())
             .collect();
-        let limit = before.beside.context("the harness's listener does not answer")? + longer.max(delay) / 2;
+        let limit = before.beside.context("the harness's listener does not answer")? + longer.mean / 2;
         let beside = after.beside.is_some_and(|took| took <= limit);
-        let (holds, sentence) = if after.over.is_empty() {
-            (false, format!("broker {id} has nobody at the other end"))
-        } else if !quick.is_empty() {
-            let whom: Vec<&str> = quick.iter().map(|name| name.as_str()).collect();
-            (false, format!("broker {id}: connections do not take {longer:?} longer: {}", whom.join(", ")))
-        } else if !beside {
-            (false, format!("broker {id}: the harness's listener is slow too, {:?}", after.beside))
-        } else if seen.matched() == 0 {
-            (false, format!("broker {id}: not one packet went that way"))
-        } else {
-            let took: Vec<String> = after
-                .over
-                .iter()
-                .map(|(name, took)| format!("{name} {} ms", took.unwrap_or_default().as_millis()))
-                .collect();
-            (true, format!("broker {id}: connections take longer, {}, and beside it as before", took.join(", ")))
+        let (holds, sentence) = match &counted {
+            _ if after.over.is_empty() => (false, format!("broker {id} has nobody at the other end")),
+            _ if !quick.is_empty() => {
+                let Longer { at_least, mean } = longer;
+                let text = format!("connections do not take {at_least:?} longer, and {mean:?} on the average");
+                (false, format!("broker {id}: {text}: {}", quick.join(", ")))
+            }
+            _ if !beside => (false, format!("broker {id}: the harness's listener is slow too, {:?}", after.beside)),
+            Err(error) => (false, format!("broker {id}: {error:#}")),
+            Ok(seen) if seen.matched() == 0 => (false, format!("broker {id}: not one packet went that way")),
+            Ok(_) => {
+                let took = after.over.iter().map(Trip::in_words).collect::<Vec<_>>().join(", ");
+                (true, format!("broker {id}: connections take longer, {took}, and beside it as before"))
+            }
         };
-        let micros = |took: Option<Duration>| took.map(|took| took.as_micros() as u64);
-        let trips = |trips: &Trips| {
-            let over: BTreeMap<_, _> = trips.over.iter().map(|(name, took)| (name.clone(), micros(*took))).collect();
-            json!({ "over_us": over, "beside_us": micros(trips.beside) })
-        };
-        findings.add(id, holds, sentence, json!({ "before": trips(&before), "after": trips(&after), "counted": seen }));
+        let figures = json!({ "before": before.figures(), "after": after.figures(), "counted": counted.ok() });
+        findings.add(id, holds, sentence, figures);
     }
     Ok(findings.proof())
 }
 
+/// How much longer connections take under a latency.
+#[derive(Debug, Clone, Copy)]
+struct Longer {
+    /// Each of them.
+    at_least: Duration,
+    /// At least one of some: with jitter the least may be nothing.
+    mean: Duration,
+}
+
+impl Longer {
+    fn is_seen(&self, before: &Trip, after: &Trip) -> bool {
+        let before = before.quickest.unwrap_or_default();
+        after.quickest.is_some_and(|took| took >= before + self.at_least)
+            && after.slowest.is_some_and(|took| took >= before + self.mean)
+    }
+}
+
+/// How long connections over a path take.
+struct Trip {
+    /// Who is at the other end.
+    name: String,
+    /// None, where none was answered.
+    quickest: Option<Duration>,
+    slowest: Option<Duration>,
+}
+
+impl Trip {
+    fn add(&mut self, took: Option<Duration>) {
+        self.quickest = quicker(self.quickest, took);
+        self.slowest = self.slowest.max(took);
+    }
+
+    fn in_words(&self) -> String {
+        let ms = |took: Option<Duration>| took.unwrap_or_default().as_millis();
+        format!("{} {} to {} ms", self.name, ms(self.quickest), ms(self.slowest))
+    }
+}
+
 /// How long connections take: over the path, by who is at the other end, and to the harness's listener.
 struct Trips {
-    over: Vec<(String, Option<Duration>)>,
+    over: Vec<Trip>,
     beside: Option<Duration>,
 }
 
 impl Trips {
-    async fn take<N: Namespaces>(ground: &Ground<'_, N>, id: i32, path: &Path, target: &Target) -> Result<Self> {
+    /// `seen`: what is looked for, with what was before it; more connections are made until it is seen, or not.
+    async fn take<N: Namespaces>(
+        ground: &Ground<'_, N>,
+        id: i32,
+        path: &Path,
+        target: &Target,
+        seen: Option<(&Self, Longer)>,
+    ) -> Result<Self> {
         let broker: Node = ground.node(id)?;
         let port = path.ports.numbers.first().copied().unwrap_or(HARNESS_PORT);
-        let mut over = Vec::new();
+        let enough = |tries: usize, trip: &Trip, number: usize| match seen {
+            _ if tries < TRIES => false,
+            Some((before, longer)) if tries < TRIES_WITH_JITTER => longer.is_seen(&before.over[number], trip),
+            _ => true,
+        };
+        let mut over: Vec<Trip> = Vec::new();
         for &peer in &target.peers {
             let address = ground.node(peer)?.address(port);
-            let mut best = None;
-            for _ in 0..TRIES {
-                best = quicker(best, round_trip(ground.namespaces, id, &address).await?);
+            let mut trip = Trip { name: format!("broker {peer}"), quickest: None, slowest: None };
+            let mut tries = 0;
+            while !enough(tries, &trip, over.len()) {
+                trip.add(round_trip(ground.namespaces, id, &address).await?);
+                tries += 1;
             }
-            over.push((format!("broker {peer}"), best));
+            over.push(trip);
         }
         if path.peers.has_clients() {
             // Clients' listener, unless others were named.
             let port = path.ports.numbers.last().copied().unwrap_or(port);
-            let mut best = None;
-            for _ in 0..TRIES {
-                best = quicker(best, round_trip_host(&broker.address(port)).await);
+            let mut trip = Trip { name: "a client".to_owned(), quickest: None, slowest: None };
+            let mut tries = 0;
+            while !enough(tries, &trip, over.len()) {
+                trip.add(round_trip_host(&broker.address(port)).await);
+                tries += 1;
             }
-            over.push(("a client".to_owned(), best));
+            over.push(trip);
         }
         let mut beside = None;
         for _ in 0..TRIES {
             beside = quicker(beside, round_trip_host(&broker.address(HARNESS_PORT)).await);
         }
         Ok(Self { over, beside })
+    }
+
+    fn figures(&self) -> serde_json::Value {
+        let micros = |took: Option<Duration>| took.map(|took| took.as_micros() as u64);
+        let over = self.over.iter().map(|trip| (trip.name.clone(), [micros(trip.quickest), micros(trip.slowest)]));
+        json!({ "over_us": over.collect::<BTreeMap<_, _>>(), "beside_us": micros(self.beside) })
     }
 }
 

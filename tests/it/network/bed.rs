@@ -12,8 +12,8 @@ use crate::brokers::engine::Engine;
 const LABEL: &str = "lossproof-net-dev=1";
 const IMAGE: &str = "lossproof/sidecar:1";
 /// What says how a namespace is: everything that a network effect can add, and its traces.
-const STATE: &str =
-    "tc qdisc show; tc filter show dev eth0; tc filter show dev eth0 parent ffff: 2>/dev/null; ip link show";
+const STATE: &str = "tc qdisc show; tc filter show dev eth0; tc filter show dev eth0 parent ffff: 2>/dev/null; ip link show; \
+     iptables -t mangle -S | grep -e -N -e -A; pgrep -x delay-packets; cat /proc/net/netfilter/nfnetlink_queue || true";
 
 /// Nodes 1, 2 and 3, removed when this is dropped.
 pub struct Bed {

@@ -14,7 +14,7 @@ async fn put_all(bed: &Bed, network: &Network) {
         let effect = at(1, action, bed.scope(Direction::Both, &[2, 3], &[9094]));
         network.put(&bed.shells, id, &effect, true).await.unwrap();
     }
-    assert!(network.standing(&bed.shells, 1).await.unwrap().queues > 0);
+    assert!(network.standing(&bed.shells, 1).await.unwrap().rules > 0);
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn leftovers_are_removed_first() {
     let network = Network::default();
     let effect = at(1, Action::Cut, bed.scope(Direction::To, &[2], &[9094]));
     network.put(&bed.shells, 9, &effect, true).await.unwrap();
-    assert_eq!(network.standing(&bed.shells, 1).await.unwrap().queues, 1);
+    assert_eq!(network.standing(&bed.shells, 1).await.unwrap().rules, 1);
     assert!(bed.answers(1, 3, 9094) && !bed.answers(1, 2, 9094));
     network.take_off(&bed.shells, 9).await.unwrap();
     bed.assert_as_before();

@@ -53,7 +53,7 @@ async fn a_cut_takes_effect_at_once_and_for_itself_alone() {
     }
     let dropped = network.counters(&bed.shells, 7).await.unwrap()[&1].dropped;
     network.take_off(&bed.shells, 7).await.unwrap();
-    assert_eq!(network.standing(&bed.shells, 1).await.unwrap().queues, 0);
+    assert_eq!(network.standing(&bed.shells, 1).await.unwrap().rules, 0);
     let arrivals = flow.end();
     network.clear(&bed.shells, &[1, 2, 3]).await.unwrap();
 
@@ -141,8 +141,8 @@ async fn a_cut_where_nothing_passes_drops_nothing() {
     flow.assert_whole(3, CUT);
     assert_eq!(network.counters(&bed.shells, 0).await.unwrap()[&1].matched(), 0);
     let standing = network.standing(&bed.shells, 1).await.unwrap();
-    assert_eq!((standing.queues, standing.dropped), (2, 0), "on the way out and on the way in");
-    assert_eq!(network.standing(&bed.shells, 2).await.unwrap().queues, 0);
+    assert_eq!((standing.rules, standing.dropped), (2, 0), "on the way out and on the way in");
+    assert_eq!(network.standing(&bed.shells, 2).await.unwrap().rules, 0);
 }
 
 /// While one cut stands, others come and go, a loss too: not a packet leaks, and the count goes on.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lossproof::experiment::{Cut, NetworkFault, Path, Peers, Ports, Selector, Shape, Way};
 use lossproof::fault::Target;
-use lossproof::fault::net::{Network, probe};
+use lossproof::fault::net::{Need, Network, probe};
 use lossproof::fault::network::{Ground, Node, heal, inject};
 use lossproof_ledger::event::Proof;
 
@@ -117,7 +117,7 @@ async fn cuts_of_every_shape_bite_and_heal() {
         assert!(proof.holds && proof.summary.contains(says), "{fault}: {}", proof.summary);
         assert!(healed.holds, "{fault}: {}", healed.summary);
         for node in 1..=3 {
-            assert_eq!(network.standing(&bed.shells, node).await.unwrap().queues, 0, "{fault}: node {node}");
+            assert_eq!(network.standing(&bed.shells, node).await.unwrap().rules, 0, "{fault}: node {node}");
         }
     }
     network.clear(&bed.shells, &[1, 2, 3]).await.unwrap();
@@ -207,27 +207,78 @@ async fn a_bad_network_is_proven_and_healed() {
         assert!(proof.holds && proof.summary.contains(says), "{fault}: {}", proof.summary);
         assert!(healed.holds, "{fault}: {}", healed.summary);
     }
-
-    let (delay, jitter) = (Duration::from_millis(60), Duration::from_millis(10));
-    let latency = NetworkFault::Latency { path: path(Peers::All, Way::Both, CLIENT), delay, jitter };
-    let container = bed.container(1);
-    let netem = probe(async |line: String| {
-        let engine = lossproof::cluster::engine::Engine::connect().await?;
-        engine.exec(&container, None, &["bash", "-c", &line]).await?.success()
-    })
-    .await
-    .unwrap()
-    .has(lossproof::fault::net::Need::Netem);
-    let ground = ground(&bed, &network);
-    let injected = inject(&ground, 3, &latency, &target(&[1], &[2, 3]), &|_| {}).await;
-    match injected {
-        Ok(proof) => assert!(netem && proof.holds && proof.summary.contains("longer"), "{}", proof.summary),
-        // Refused as a whole: nothing of it stands.
-        Err(error) => assert!(!netem, "{error:#}"),
-    }
-    let healed = heal(&ground, 3, &[1, 2, 3]).await.unwrap();
-    assert!(healed.holds, "{}", healed.summary);
     network.clear(&bed.shells, &[1, 2, 3]).await.unwrap();
+    bed.assert_as_before();
+}
+
+fn latency(peers: Peers, way: Way, delay_ms: u64, jitter_ms: u64) -> NetworkFault {
+    let (delay, jitter) = (Duration::from_millis(delay_ms), Duration::from_millis(jitter_ms));
+    NetworkFault::Latency { path: path(peers, way, CLIENT), delay, jitter }
+}
+
+/// Whether a node can do it.
+async fn has_delays(bed: &Bed) -> bool {
+    probe(|line| async move { bed.shells[&1].run(&line).await }).await.unwrap().has(Need::Delay)
+}
+
+#[tokio::test]
+async fn a_latency_is_proven_and_healed_or_refused() {
+    let bed = Bed::make().await;
+    let network = Network::default();
+    let shapes = [
+        (latency(Peers::All, Way::Both, 60, 10), target(&[1], &[2, 3]), "a client"),
+        (latency(Peers::Brokers, Way::Out, 100, 0), target(&[1, 2], &[3]), "broker 3"),
+        (latency(Peers::These(Selector::Broker(2)), Way::In, 80, 40), target(&[1], &[2]), "broker 2"),
+        // The least of it is nothing.
+        (latency(Peers::Clients, Way::Both, 50, 50), target(&[1], &[]), "a client"),
+    ];
+    if !has_delays(&bed).await {
+        // Refused as a whole: nothing of it stands.
+        assert!(inject(&ground(&bed, &network), 3, &shapes[0].0, &shapes[0].1, &|_| {}).await.is_err());
+        assert!(heal(&ground(&bed, &network), 3, &[1, 2, 3]).await.unwrap().holds);
+        bed.assert_as_before();
+        return;
+    }
+    for (fault, target, whom) in shapes {
+        let (proof, healed) = hit(&bed, &network, &fault, &target).await;
+        assert!(proof.holds && proof.summary.contains("longer"), "{fault}: {}", proof.summary);
+        assert!(proof.summary.contains(whom), "{fault}: {}", proof.summary);
+        assert!(healed.holds && healed.summary.contains("rule removed after"), "{fault}: {}", healed.summary);
+        bed.assert_as_before();
+    }
+}
+
+/// It stands, and does nothing: another one's rule comes before it, or nobody holds the packets.
+#[tokio::test]
+async fn a_latency_that_does_not_delay_is_not_proven() {
+    let bed = Bed::make().await;
+    let network = Network::default();
+    if !has_delays(&bed).await {
+        return;
+    }
+    let fault = latency(Peers::These(Selector::Broker(2)), Way::Both, 300, 50);
+    // As soon as it stands.
+    let spoil = "until iptables -t mangle -S OUTPUT | grep -q lossproof || tc qdisc | grep -q netem; do sleep 0.01; done; \
+                 pkill -KILL -x delay-packets || tc qdisc del dev eth0 root";
+    let mut spoiling = Command::new("docker").args(["exec", &bed.container(1), "bash", "-c", spoil]).spawn().unwrap();
+    let (proof, healed) = hit(&bed, &network, &fault, &target(&[1], &[2])).await;
+    assert!(spoiling.wait().unwrap().success());
+    assert!(!proof.holds && proof.summary.contains("do not take"), "{}", proof.summary);
+    assert!(healed.holds, "{}", healed.summary);
+    bed.assert_as_before();
+
+    // One at the same time that hits the harness's listener.
+    let beside = NetworkFault::Latency {
+        path: path(Peers::Clients, Way::Both, 9095),
+        delay: Duration::from_millis(200),
+        jitter: Duration::ZERO,
+    };
+    let (proof, healed) = hit(&bed, &network, &beside, &target(&[1], &[])).await;
+    assert!(!proof.holds && proof.summary.contains("slow too"), "{}", proof.summary);
+    assert!(healed.holds, "{}", healed.summary);
+    let nobody = latency(Peers::Brokers, Way::Both, 10, 0);
+    let (proof, _) = hit(&bed, &network, &nobody, &target(&[1], &[])).await;
+    assert!(!proof.holds && proof.summary.contains("nobody at the other end"), "{}", proof.summary);
     bed.assert_as_before();
 }
 
