@@ -71,7 +71,12 @@ pub fn images(faults: &[FaultSpec]) -> impl Iterator<Item = &str> {
 /// When the engine refuses.
 pub async fn prepare(world: World<'_>, faults: &[FaultSpec]) -> Result<()> {
     let World { cluster, network, .. } = world;
-    let of_packets: Vec<&NetworkFault> = faults.iter().filter_map(|fault| fault.kind.network()).collect();
+    let mut of_packets: Vec<&NetworkFault> = faults.iter().filter_map(|fault| fault.kind.network()).collect();
+    let is_latency = |fault: &&NetworkFault| matches!(fault, NetworkFault::Latency { .. });
+    if of_packets.iter().any(is_latency) && !network.delays_by_tc(cluster, cluster.ids()[0]).await? {
+        // It comes and goes without a touch on other packets anyhow.
+        of_packets.retain(|fault| !is_latency(fault));
+    }
     if !of_packets.is_empty() {
         let incoming = of_packets.into_iter().any(network::acts_on_incoming);
         network.prepare(cluster, &cluster.ids(), incoming).await.map_err(|error| {

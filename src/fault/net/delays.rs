@@ -30,6 +30,17 @@ const IN_SCOPE: u32 = 0x40;
 /// route: TEE's goes nowhere.
 const COPY: u32 = 0x100;
 const ROUTED: u32 = 0x200;
+/// Where rules stand, and what reads their queue.
+#[derive(Debug, Clone, Copy)]
+struct Place<'a> {
+    device: &'a str,
+    /// The chains for what leaves and what enters by the device.
+    out: &'a str,
+    within: &'a str,
+    queue: u16,
+}
+
+const PLACE: Place<'_> = Place { device: DEVICE, out: HOLD_OUT, within: HOLD_IN, queue: HOLD_QUEUE };
 /// Nobody reads it: the kernel drops what comes there, silently.
 const NO_QUEUE: u16 = 2;
 /// Of an address block for documentation. TEE wants one, and the copy is routed anew.
@@ -114,11 +125,7 @@ pub(super) fn steps(last: &Plan, next: &Plan) -> Vec<String> {
         steps.push(format!("{ASK_HOLDER} <<< $'{}'", told.join("\\n")));
     }
     // The last thing that can fail, and all or nothing: where anything failed, the old rules stand.
-    steps.push(restore(&if new.is_empty() {
-        no_rules(DEVICE)
-    } else {
-        rules(DEVICE, HOLD_QUEUE, &new, !old.is_empty())
-    }));
+    steps.push(restore(&if new.is_empty() { no_rules(PLACE) } else { rules(PLACE, &new, !old.is_empty()) }));
     if new.is_empty() {
         steps.push(END_HOLDER.to_owned());
     }
@@ -132,7 +139,7 @@ pub(super) fn steps_back(last: &Plan) -> Vec<String> {
 
 /// Commands that succeed where this works, with an interface that nothing else uses, and leave nothing.
 pub(super) fn trial(device: &str) -> String {
-    const OTHER_QUEUE: u16 = 65_000;
+    let place = Place { device, out: "lossprooftry-out", within: "lossprooftry-in", queue: 65_000 };
     let peers = [Ipv4Net::from(Ipv4Addr::LOCALHOST)];
     let scope = Scope {
         direction: Direction::Both,
@@ -143,9 +150,10 @@ pub(super) fn trial(device: &str) -> String {
     };
     let held = Held { slot: 0, delay: Duration::ZERO, jitter: Duration::ZERO, scopes: &[scope], on: true };
     format!(
-        "{} && delay-packets {OTHER_QUEUE} </dev/null; code=$?; {} && (exit $code)",
-        restore(&rules(device, OTHER_QUEUE, &[held], false)),
-        restore(&no_rules(device))
+        "{} && {{ delay-packets {} </dev/null; code=$?; {} && (exit $code); }}",
+        restore(&rules(place, &[held], false)),
+        place.queue,
+        restore(&no_rules(place))
     )
 }
 
@@ -154,18 +162,19 @@ fn restore(lines: &[String]) -> String {
 }
 
 /// The rules for all latencies that are on. `stand`: whether the chains are there.
-fn rules(device: &str, queue: u16, held: &[Held<'_>], stand: bool) -> Vec<String> {
+fn rules(place: Place<'_>, held: &[Held<'_>], stand: bool) -> Vec<String> {
+    let Place { device, out, within, queue } = place;
     // Naming a chain here makes it, or empties it.
-    let mut lines = vec!["*mangle".to_owned(), format!(":{HOLD_OUT} - [0:0]"), format!(":{HOLD_IN} - [0:0]")];
+    let mut lines = vec!["*mangle".to_owned(), format!(":{out} - [0:0]"), format!(":{within} - [0:0]")];
     if !stand {
-        lines.extend(ways(device).map(|way| format!("-A {way}")));
+        lines.extend(place.ways().map(|way| format!("-A {way}")));
     }
     let to_queue = format!("-j NFQUEUE --queue-num {queue} --queue-bypass");
     let is_copy = format!("-m mark --mark {COPY:#x}/{COPY:#x}");
-    lines.push(format!("-A {HOLD_OUT} {is_copy} -j MARK --or-mark {ROUTED:#x}"));
-    lines.push(format!("-A {HOLD_OUT} {is_copy} {to_queue}"));
-    lines.push(format!("-A {HOLD_OUT} {is_copy} -j RETURN"));
-    for (side, chain) in [(Side::Out, HOLD_OUT), (Side::In, HOLD_IN)] {
+    lines.push(format!("-A {out} {is_copy} -j MARK --or-mark {ROUTED:#x}"));
+    lines.push(format!("-A {out} {is_copy} {to_queue}"));
+    lines.push(format!("-A {out} {is_copy} -j RETURN"));
+    for (side, chain) in [(Side::Out, out), (Side::In, within)] {
         for held in held.iter().filter(|held| held.on) {
             for scope in held.scopes.iter().filter(|scope| scope.direction.is_on(side)) {
                 lines.extend(mark(scope, side, 1 << held.slot).map(|rule| format!("-A {chain} {rule}")));
@@ -173,26 +182,29 @@ fn rules(device: &str, queue: u16, held: &[Held<'_>], stand: bool) -> Vec<String
         }
         lines.push(format!("-A {chain} -m mark --mark 0/{SLOTS:#x} -j RETURN"));
     }
-    lines.push(format!("-A {HOLD_OUT} -j MARK --or-mark {COPY:#x}"));
-    lines.push(format!("-A {HOLD_OUT} -j TEE --gateway {NOWHERE} --oif {device}"));
-    lines.push(format!("-A {HOLD_OUT} -j NFQUEUE --queue-num {NO_QUEUE}"));
-    lines.push(format!("-A {HOLD_IN} {to_queue}"));
+    lines.push(format!("-A {out} -j MARK --or-mark {COPY:#x}"));
+    lines.push(format!("-A {out} -j TEE --gateway {NOWHERE} --oif {device}"));
+    lines.push(format!("-A {out} -j NFQUEUE --queue-num {NO_QUEUE}"));
+    lines.push(format!("-A {within} {to_queue}"));
     lines.push("COMMIT".to_owned());
     lines
 }
 
-fn no_rules(device: &str) -> Vec<String> {
+fn no_rules(place: Place<'_>) -> Vec<String> {
     let mut lines = vec!["*mangle".to_owned()];
-    lines.extend(ways(device).map(|way| format!("-D {way}")));
-    lines.extend([HOLD_OUT, HOLD_IN].map(|chain| format!("-F {chain}")));
-    lines.extend([HOLD_OUT, HOLD_IN].map(|chain| format!("-X {chain}")));
+    lines.extend(place.ways().map(|way| format!("-D {way}")));
+    lines.extend([place.out, place.within].map(|chain| format!("-F {chain}")));
+    lines.extend([place.out, place.within].map(|chain| format!("-X {chain}")));
     lines.push("COMMIT".to_owned());
     lines
 }
 
-/// What leads to the chains: all that leaves and enters by the device, and so nothing of the loopback.
-fn ways(device: &str) -> [String; 2] {
-    [format!("OUTPUT -o {device} -j {HOLD_OUT}"), format!("INPUT -i {device} -j {HOLD_IN}")]
+impl Place<'_> {
+    /// What leads to the chains: all that leaves and enters by the device, and so nothing of the loopback.
+    fn ways(self) -> [String; 2] {
+        let Self { device, out, within, .. } = self;
+        [format!("OUTPUT -o {device} -j {out}"), format!("INPUT -i {device} -j {within}")]
+    }
 }
 
 /// Rules that give a bit to the packets of a scope.

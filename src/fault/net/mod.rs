@@ -88,6 +88,23 @@ impl Network {
         self.go_over(namespaces, brokers, |_, plan| Ok(Plan { ready: ready.clone(), ..plan.clone() })).await
     }
 
+    /// Whether latencies are among what [`Network::prepare`] is for: not without netem, where they have rules of their
+    /// own. Found at one broker, once for all.
+    ///
+    /// # Errors
+    /// When it can't be tried.
+    pub async fn delays_by_tc(&self, namespaces: &impl Namespaces, broker: i32) -> Result<bool> {
+        Ok(self.delays(namespaces, broker).await? == Delays::Netem)
+    }
+
+    async fn delays(&self, namespaces: &impl Namespaces, broker: i32) -> Result<Delays> {
+        let find = async || {
+            let tried = namespaces.run(broker, &capabilities::trial_of_netem()).await?;
+            anyhow::Ok(if tried.trim() == "0" { Delays::Netem } else { Delays::Queue })
+        };
+        self.delays.get_or_try_init(find).await.copied()
+    }
+
     /// Puts an effect on at some brokers, at all of them at once. One that is not `on` is only prepared:
     /// nothing happens to a packet before [`Network::switch`], which then has less to do.
     ///
@@ -104,7 +121,7 @@ impl Network {
         let brokers: Vec<i32> = effects.keys().copied().collect();
         let delayed = effects.iter().find(|(_, effect)| matches!(effect.action, Action::Latency { .. }));
         let delays = match delayed {
-            Some((&broker, _)) => Some(*self.delays.get_or_try_init(|| delays_by(namespaces, broker)).await?),
+            Some((&broker, _)) => Some(self.delays(namespaces, broker).await?),
             None => None,
         };
         self.go_over(namespaces, &brokers, |broker, plan| {
@@ -232,10 +249,4 @@ async fn go_back(namespaces: &impl Namespaces, broker: i32, failed: &Plan, last:
     // Most of its steps fail, as they were not reached on the way; what counts is what stands afterwards.
     namespaces.run(broker, &format!("{} || true", failed.go_back_to(last)?)).await?;
     counters::read(&namespaces.run(broker, &counters::show(last)).await?, last).map(drop)
-}
-
-/// How the kernel under a broker makes latencies.
-async fn delays_by(namespaces: &impl Namespaces, broker: i32) -> Result<Delays> {
-    let by_netem = namespaces.run(broker, &capabilities::trial_of_netem()).await?;
-    Ok(if by_netem.trim() == "0" { Delays::Netem } else { Delays::Queue })
 }

@@ -50,6 +50,7 @@ async fn a_latency_delays_or_is_refused_without_a_trace() {
     assert_eq!(flow.at(3, HIT).len(), 0, "the cut leaked");
     assert_eq!(network.counters(&bed.shells, 0).await.unwrap()[&1].dropped, flow.count);
 
+    // Its trial touches nothing that stands.
     let lacking = missing(&effect[&1], &capabilities(&bed).await);
     if lacking.is_empty() {
         put.unwrap();
