@@ -5,7 +5,8 @@
 //! that drops, and a lane for each combination of the others, so that each effect's packets can be counted.
 //! Unconcerned packets get no class and pass unshaped. Going over first adds classes, then replaces the
 //! one filter, then removes classes: no queue or counter of an effect that stays is touched, and a step
-//! that fails leaves the filter as it was.
+//! that fails leaves the filter as it was. A latency on a kernel without netem is no part of this: it has
+//! rules of its own (`delays`), before all this on the way out and behind it on the way in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
