@@ -166,7 +166,7 @@ mod tests {
         let problem = refusal(&demands, &[Answer::There, Answer::Missing("unknown qdisc".to_owned())]).unwrap();
         assert_eq!(
             problem.what,
-            "this machine lacks delays (netem, or a queue of netfilter) (unknown qdisc), needed by own.yaml:7 (some)"
+            "this machine lacks delays (netem or nfqueue) (unknown qdisc), needed by own.yaml:7 (some)"
         );
         assert!(problem.hint.contains("modprobe") && problem.hint.contains("sch_netem"), "{}", problem.hint);
     }

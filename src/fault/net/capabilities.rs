@@ -127,7 +127,7 @@ impl fmt::Display for Need {
             Self::Fifo => "limited queues (bfifo, pfifo)",
             Self::Blackhole => "silent drops (blackhole)",
             Self::Ingress => "a hold on incoming packets (ingress, mirred, ifb)",
-            Self::Delay => "delays (netem, or a queue of netfilter)",
+            Self::Delay => "delays (netem or nfqueue)",
         })
     }
 }
