@@ -18,7 +18,7 @@ use lossproof::cluster::readiness::with_any;
 use lossproof::cluster::session::Session;
 use lossproof::cluster::wire::NewTopic;
 use lossproof::cluster::{Cluster, readiness};
-use lossproof::experiment::{ClusterSpec, Commit, OnFatal, OnQueueFull, Sending};
+use lossproof::experiment::{ClusterSpec, Handling, OnFatal, OnQueueFull, Sending};
 use lossproof::workload::child::stand_back;
 use lossproof::workload::{Behaviour, ClientProcess, ClientSpec, Consuming, Producing};
 use lossproof_ledger::event::{ClientId, Progress, Role};
@@ -242,7 +242,7 @@ impl Bench {
 
     async fn our_consumer(&self, topic: &str, group: &str, total: u64) -> Pace {
         let before = children_time();
-        let behaviour = Behaviour::Consumer(Consuming { group: group.to_owned(), commit: Commit::Auto });
+        let behaviour = Behaviour::Consumer(Consuming { group: group.to_owned(), handling: Handling::default() });
         let client = self.spawn(group, topic, &CONSUMER, behaviour).await;
         let mut status = client.status();
         status.wait_for(|status| processed(&status.progress) >= total).await.unwrap();

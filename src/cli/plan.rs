@@ -285,8 +285,7 @@ fn settings(profile: &Profile) -> Vec<(String, String)> {
     let sending = sending(&profile.producer.sending);
     all.extend(sending.into_iter().map(|(key, value)| (format!("producer {key}"), value)));
     all.extend(profile.consumer.options.iter().map(|(key, value)| (format!("consumer {}", key.value), value.clone())));
-    all.push(("consumer members".to_owned(), profile.consumer.members.to_string()));
-    all.push(("consumer commit".to_owned(), profile.consumer.commit.word().to_owned()));
+    all.extend(profile.consumer.behaviours().into_iter().map(|(key, value)| (format!("consumer {key}"), value)));
     all
 }
 

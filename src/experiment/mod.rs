@@ -8,6 +8,7 @@
 mod amount;
 mod check;
 mod client;
+mod consumer;
 mod describe;
 mod embedded;
 mod expect;
@@ -34,6 +35,7 @@ mod value;
 mod words;
 mod yaml;
 
+pub use consumer::{Commit, ConsumerSpec, Handling, Stragglers, Work, Workers};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
     After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Destination, DiskFault, Election, ExecFault,
@@ -317,27 +319,6 @@ pub enum OnFatal {
     Stop,
     /// A new client goes on with the next message; what the old one held is not sent again.
     Recreate,
-}
-
-/// What a consumer group does.
-#[derive(Debug, Clone)]
-pub struct ConsumerSpec {
-    /// librdkafka's.
-    pub options: Options,
-    /// Member processes of the group.
-    pub members: u16,
-    /// When offsets are committed.
-    pub commit: Commit,
-}
-
-/// When offsets are committed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Commit {
-    /// By librdkafka in the background, as soon as a record was handed out.
-    Auto,
-    /// Synchronously, after processing, at least every 100 ms and at revocation and close.
-    AfterSync,
 }
 
 /// A promise about one metric of one profile.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::check::Check;
-use super::client::{consumer_spec, producer_spec};
+use super::client::producer_spec;
+use super::consumer::consumer_spec;
 use super::extends::chain;
 use super::option_name::{TOPIC_OPTIONS, check_name};
 use super::raw::{self, Text};

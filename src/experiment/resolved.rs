@@ -114,8 +114,7 @@ fn profile(profile: &Profile) -> raw::Profile {
     producer
         .extend(sending(&profile.producer.sending).into_iter().map(|(name, value)| (text(name), Some(text(value)))));
     let mut consumer = options(&profile.consumer.options);
-    consumer.push((text("members"), Some(text(profile.consumer.members))));
-    consumer.push((text("commit"), Some(text(profile.consumer.commit.word()))));
+    consumer.extend(profile.consumer.behaviours().into_iter().map(|(key, value)| (text(key), Some(text(value)))));
     raw::Profile {
         extends: None,
         summary: some_text(&profile.summary),

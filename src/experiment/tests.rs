@@ -105,7 +105,7 @@ fn defaults() {
     let own = &experiment.profiles[0];
     assert_eq!(own.topic, TopicSpec { partitions: 3, replication_factor: 3, config: Vec::new() });
     assert_eq!(
-        (own.producer.on_queue_full, own.consumer.members, own.consumer.commit),
+        (own.producer.on_queue_full, own.consumer.members, own.consumer.handling.commit),
         (OnQueueFull::Drop, 1, Commit::Auto)
     );
 }
@@ -149,7 +149,7 @@ fn a_profile_is_laid_over_what_it_extends() {
         [("acks", "1"), ("message.timeout.ms", "120000"), ("socket.timeout.ms", "10000"), ("linger.ms", "7")]
     );
     assert_eq!(own.producer.on_queue_full, OnQueueFull::Drop);
-    assert_eq!(own.consumer.commit, Commit::AfterSync);
+    assert_eq!(own.consumer.handling.commit, Commit::AfterSync);
     let files: Vec<_> = own.producer.options.iter().map(|(key, _)| key.at.file.as_str()).collect();
     assert_eq!(files, ["sample.yaml", "builtin:profiles/resilient", "builtin:profiles/resilient", "sample.yaml"]);
 }
@@ -173,7 +173,7 @@ fn a_profile_s_topic_is_laid_over_the_experiment_s() {
 #[test_case("{ commit: after_sync }", Commit::AfterSync; "behaviour alone")]
 #[test_case("{ commit: auto, enable.auto.commit: 1 }", Commit::Auto; "both agree")]
 fn when_offsets_are_committed(consumer: &str, commit: Commit) {
-    assert_eq!(with_profile(&format!("{{ consumer: {consumer} }}")).consumer.commit, commit);
+    assert_eq!(with_profile(&format!("{{ consumer: {consumer} }}")).consumer.handling.commit, commit);
 }
 
 #[test_case("{ commit: auto, enable.auto.commit: false }"; "auto and off")]

@@ -1,6 +1,6 @@
 //! The words of the format for each enum, once: parsing, writing and listing all use these.
 
-use super::{Close, Commit, CrossCheck, Delivery, Isolation, OnFatal, OnQueueFull};
+use super::{Close, CrossCheck, Delivery, Isolation, OnFatal, OnQueueFull};
 
 /// An enum with one word in the experiment file for each of its values.
 pub trait Word: Copy + PartialEq + 'static {
@@ -23,10 +23,6 @@ impl Word for Isolation {
 
 impl Word for CrossCheck {
     const WORDS: &'static [(&'static str, Self)] = &[("kafka_tools", Self::KafkaTools)];
-}
-
-impl Word for Commit {
-    const WORDS: &'static [(&'static str, Self)] = &[("auto", Self::Auto), ("after_sync", Self::AfterSync)];
 }
 
 impl Word for OnQueueFull {

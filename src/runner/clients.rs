@@ -136,7 +136,7 @@ impl Clients {
         for (profile, group) in stage.experiment.profiles.iter().zip(groups) {
             let mut members = Vec::new();
             for member in 0..profile.consumer.members {
-                let consuming = Consuming { group: group.clone(), commit: profile.consumer.commit };
+                let consuming = Consuming { group: group.clone(), handling: profile.consumer.handling.clone() };
                 let behaviour = Behaviour::Consumer(consuming);
                 members.push(start(spec(stage, &profile.name, member, &profile.consumer.options, behaviour)).await?);
             }

@@ -69,16 +69,15 @@ pub(super) fn producer(spec: &ClientSpec) -> Config {
 pub(super) fn consumer(spec: &ClientSpec, consuming: &Consuming) -> Config {
     let mut config = common(spec);
     config.set("group.id", &consuming.group);
-    set_commit(&mut config, consuming.commit);
+    set_commit(&mut config, consuming.handling.commit);
     config
 }
 
 /// What a commit behaviour means in options. Automatic is librdkafka's default, so that a profile's
 /// own options hold.
 pub(super) fn set_commit(config: &mut Config, commit: Commit) {
-    match commit {
-        Commit::Auto => {}
-        Commit::AfterSync => config.set("enable.auto.commit", "false"),
+    if commit != Commit::Auto {
+        config.set("enable.auto.commit", "false");
     }
 }
 

@@ -17,7 +17,7 @@ use rdkafka::types::RDKafkaConfRes;
 
 use super::config::{Config, set_commit};
 use super::librdkafka::option_names;
-use crate::experiment::{Commit, Options, Place, Profile};
+use crate::experiment::{Commit, Options, Place, Profile, Word};
 
 /// What is wrong with an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub fn check_options(profile: &Profile) -> Result<(), Vec<OptionProblem>> {
     let mut problems = check(&profile.producer.options, Part::Producer { transactional });
     problems.extend(check(
         &profile.consumer.options,
-        Part::Consumer { commit: profile.consumer.commit, members: profile.consumer.members },
+        Part::Consumer { commit: profile.consumer.handling.commit, members: profile.consumer.members },
     ));
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
@@ -97,10 +97,10 @@ fn refused_by_us(name: &str, value: &str, part: Part) -> Option<Finding> {
                     "with `commit: auto` nothing else would ever commit",
                     "remove it, or set `commit: after_sync`",
                 ),
-                (Commit::AfterSync, true) => {
-                    finding("contradicts `commit: after_sync`", "remove it, or set `commit: auto`")
+                (Commit::Auto, true) | (_, false) => None,
+                (other, true) => {
+                    finding(&format!("contradicts `commit: {}`", other.word()), "remove it, or set `commit: auto`")
                 }
-                _ => None,
             }
         }
         ("enable.auto.offset.store", Part::Consumer { commit: Commit::Auto, .. })

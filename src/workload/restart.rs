@@ -44,7 +44,7 @@ mod tests {
     use lossproof_ledger::journal::JournalWriter;
 
     use super::*;
-    use crate::experiment::{Commit, OnFatal, OnQueueFull, Sending};
+    use crate::experiment::{Handling, OnFatal, OnQueueFull, Sending};
     use crate::workload::Consuming;
 
     fn spec(dir: &Path, role: Role, behaviour: Behaviour) -> ClientSpec {
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_consumer_is_the_same_member_of_the_same_group() {
         let dir = tempfile::tempdir().unwrap();
-        let consuming = Consuming { group: "g".to_owned(), commit: Commit::AfterSync };
+        let consuming = Consuming { group: "g".to_owned(), handling: Handling::default() };
         let one = spec(dir.path(), Role::Consumer, Behaviour::Consumer(consuming));
         let two = one.next_incarnation().unwrap();
         assert_eq!(two.name(), "p-consumer-0-1");

@@ -8,7 +8,7 @@ use lossproof_ledger::journal::EXTENSION;
 use rdkafka::error::KafkaResult;
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Commit, OnFatal, OnQueueFull, Sending};
+use crate::experiment::{Handling, OnFatal, OnQueueFull, Sending};
 
 use super::config;
 use super::parking::Parking;
@@ -92,8 +92,19 @@ pub struct Transactions {
 pub struct Consuming {
     /// The group's id.
     pub group: String,
-    /// When offsets are committed.
-    pub commit: Commit,
+    /// What it does with the messages.
+    pub handling: Handling,
+}
+
+impl Consuming {
+    /// How long a member may be busy with what it has in hand when it is asked to end: a batch, by itself.
+    fn in_hand_limit(&self) -> Duration {
+        let Handling { batch, workers, work, .. } = &self.handling;
+        match workers {
+            Some(_) => work.longest(),
+            None => work.each * *batch + work.longest(),
+        }
+    }
 }
 
 impl Producing {
@@ -126,21 +137,23 @@ impl ClientSpec {
     }
 
     /// How long ending well may take by the client's own timeouts: a producer delivers or gives up
-    /// what it holds within `message.timeout.ms`, a consumer commits within `socket.timeout.ms`. A
-    /// producer without limit (`message.timeout.ms=0`) is given five minutes.
+    /// what it holds within `message.timeout.ms`, a consumer commits within `socket.timeout.ms`, once what it
+    /// has in hand is done. A producer without limit (`message.timeout.ms=0`) is given five minutes.
     ///
     /// # Errors
     /// If librdkafka refuses the options.
     pub fn end_limit(&self) -> KafkaResult<Duration> {
         const MARGIN: Duration = Duration::from_secs(5);
         const WITHOUT_LIMIT_MS: u64 = 300_000;
-        let limit_ms = match &self.behaviour {
+        let (limit_ms, in_hand) = match &self.behaviour {
             Behaviour::Producer(_) => match config::producer(self).number("message.timeout.ms")? {
-                0 => WITHOUT_LIMIT_MS,
-                limit_ms => limit_ms,
+                0 => (WITHOUT_LIMIT_MS, Duration::ZERO),
+                limit_ms => (limit_ms, Duration::ZERO),
             },
-            Behaviour::Consumer(consuming) => config::consumer(self, consuming).number("socket.timeout.ms")?,
+            Behaviour::Consumer(consuming) => {
+                (config::consumer(self, consuming).number("socket.timeout.ms")?, consuming.in_hand_limit())
+            }
         };
-        Ok(Duration::from_millis(limit_ms) + MARGIN)
+        Ok(Duration::from_millis(limit_ms) + in_hand + MARGIN)
     }
 }

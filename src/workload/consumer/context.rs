@@ -1,24 +1,26 @@
-//! What a member notes: its journal, what it may commit, and what its parent is told.
+//! What a member notes: its journal, what it has in hand, and what its parent is told.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fragile::Fragile;
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::event::Progress;
 use lossproof_ledger::journal::{JournalError, JournalWriter};
 use lossproof_ledger::payload::{self, Decoded, FENCE_HEADER};
-use lossproof_ledger::record::Record;
+use lossproof_ledger::record::{Identity, Record};
+use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
+use super::hand::{Hand, Job};
 use super::queue::{Answer, Fetched, Polled, Served};
+use super::workers::{Back, Pool};
 use crate::experiment::Commit;
 use crate::workload::child::{ChildError, Notices, log};
 use crate::workload::spec::ClientSpec;
@@ -26,27 +28,34 @@ use crate::workload::status::ClientStatus;
 
 pub(super) type Member = BaseConsumer<Context>;
 
+/// How long workers may take to finish what they began of a partition that is to be given away.
+const HAND_BACK_LIMIT: Duration = Duration::from_secs(60);
+const HAND_BACK_LOOK: Duration = Duration::from_millis(50);
+
 /// What rdkafka's callbacks and the poll loop share. All that touch the notes run on the thread that
 /// polls, which `Fragile` makes sure of: a mutex would take a tenth of the time that a record takes.
 pub(super) struct Context {
     run: u64,
-    topic: String,
-    commit: Commit,
+    pub(super) topic: String,
+    pub(super) commit: Commit,
     notes: Fragile<RefCell<Notes>>,
     shown: Arc<Shown>,
     notices: Notices,
 }
 
-struct Notes {
+pub(super) struct Notes {
     journal: JournalWriter,
-    /// By partition, the next offset to read as processing goes, where it is not committed yet.
-    uncommitted: BTreeMap<i32, i64>,
+    pub hand: Hand,
+    /// Who processes, if it is not the polling thread.
+    pool: Option<Pool>,
     /// CLOCK_BOOTTIME.
-    committed_ns: u64,
+    pub committed_ns: u64,
+    /// Partitions and positions of the last synchronous commit.
+    pub awaited: BTreeSet<(i32, i64)>,
     polled: u64,
     processed: u64,
     /// The journal could not be written: nothing is, and nothing is committed, any more.
-    halted: bool,
+    pub halted: bool,
     /// Why, until that is told.
     broken: Option<JournalError>,
     /// Errors that were made notices already.
@@ -76,11 +85,20 @@ impl Shown {
 
 impl Context {
     /// To be made on the thread that polls.
-    pub fn new(spec: &ClientSpec, commit: Commit, journal: JournalWriter, shown: Arc<Shown>, notices: Notices) -> Self {
+    pub fn new(
+        spec: &ClientSpec,
+        commit: Commit,
+        pool: Option<Pool>,
+        journal: JournalWriter,
+        shown: Arc<Shown>,
+        notices: Notices,
+    ) -> Self {
         let notes = Notes {
             journal,
-            uncommitted: BTreeMap::new(),
+            hand: Hand::default(),
+            pool,
             committed_ns: boottime_ns(),
+            awaited: BTreeSet::new(),
             polled: 0,
             processed: 0,
             halted: false,
@@ -99,39 +117,44 @@ impl Context {
         self.notes.into_inner().into_inner().journal
     }
 
-    fn notes(&self) -> RefMut<'_, Notes> {
+    pub(super) fn notes(&self) -> RefMut<'_, Notes> {
         self.notes.get().borrow_mut()
     }
 
-    /// A record or an error, as polled.
+    /// A record or an error, as polled; a message is processed at once.
     #[inline]
     pub fn take(&self, polled: Polled<'_>, at_ns: u64) -> Result<(), ChildError> {
         match polled {
             Polled::Record(record) => self.process(&record, at_ns),
-            Polled::Error(KafkaError::MessageConsumptionFatal(code)) => {
-                Err(ChildError::ConsumerFatal(code.to_string()))
-            }
-            Polled::Error(error) => {
-                self.transient(&error);
-                Ok(())
-            }
+            Polled::Error(error) => self.failed(error),
+        }
+    }
+
+    fn failed(&self, error: KafkaError) -> Result<(), ChildError> {
+        if let KafkaError::MessageConsumptionFatal(code) = error {
+            return Err(ChildError::ConsumerFatal(code.to_string()));
+        }
+        self.transient(&error);
+        Ok(())
+    }
+
+    #[inline]
+    fn identity(&self, fetched: &Fetched<'_>) -> Option<Identity> {
+        match payload::decode(fetched.payload(), self.run) {
+            Decoded::Ours(identity) => Some(identity),
+            Decoded::OtherRun | Decoded::Corrupt | Decoded::Foreign => None,
         }
     }
 
     #[inline]
     fn process(&self, fetched: &Fetched<'_>, at_ns: u64) -> Result<(), ChildError> {
         let (partition, offset) = (fetched.partition(), fetched.offset());
+        let identity = self.identity(fetched);
         let mut notes = self.notes();
         let notes = &mut *notes;
-        let identity = match payload::decode(fetched.payload(), self.run) {
-            Decoded::Ours(identity) => Some(identity),
-            Decoded::OtherRun | Decoded::Corrupt | Decoded::Foreign => None,
-        };
         // A fence is nobody's message.
         if identity.is_none() && fetched.has_header(FENCE_HEADER) {
-            notes.write([&Record::FenceSeen { partition, offset, at_ns }]);
-            lock(&self.shown.fences).insert(partition);
-            self.notices.changed();
+            self.at_fence(notes, partition, offset, at_ns);
         } else {
             let polled = Record::Polled { partition, offset, at_ns };
             notes.write([&polled, &Record::Processed { partition, offset, identity, at_ns }]);
@@ -140,18 +163,104 @@ impl Context {
             notes.processed += 1;
             self.shown.processed.store(notes.processed, Ordering::Release);
         }
-        if self.commit == Commit::AfterSync {
+        if self.commit != Commit::Auto {
             // Not before: what is committed must have been processed.
-            notes.uncommitted.insert(partition, offset + 1);
+            notes.hand.passed(partition, offset);
         }
-        match notes.broken.take() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
+        notes.check()
+    }
+
+    fn at_fence(&self, notes: &mut Notes, partition: i32, offset: i64, at_ns: u64) {
+        notes.write([&Record::FenceSeen { partition, offset, at_ns }]);
+        lock(&self.shown.fences).insert(partition);
+        self.notices.changed();
+    }
+
+    /// A record or an error, as polled; a message is in hand from now on.
+    pub fn hand_out(&self, polled: Polled<'_>) -> Result<Option<Job>, ChildError> {
+        let fetched = match polled {
+            Polled::Record(record) => record,
+            Polled::Error(error) => return self.failed(error).map(|()| None),
+        };
+        let (partition, offset, at_ns) = (fetched.partition(), fetched.offset(), boottime_ns());
+        let identity = self.identity(&fetched);
+        let mut notes = self.notes();
+        let mut job = None;
+        if identity.is_none() && fetched.has_header(FENCE_HEADER) {
+            if notes.hand.fence(partition, offset) {
+                self.at_fence(&mut notes, partition, offset, at_ns);
+            }
+        } else {
+            notes.write([&Record::Polled { partition, offset, at_ns }]);
+            notes.polled += 1;
+            self.shown.polled.store(notes.polled, Ordering::Release);
+            let lease = notes.hand.taken(partition, offset);
+            job = Some(Job { partition, offset, identity, lease });
+        }
+        notes.check().map(|()| job)
+    }
+
+    /// The message's side effect: its entry in the journal, whoever owns its partition by now.
+    pub fn processed(&self, job: &Job) {
+        let &Job { partition, offset, identity, .. } = job;
+        let at_ns = boottime_ns();
+        let mut notes = self.notes();
+        notes.write([&Record::Processed { partition, offset, identity, at_ns }]);
+        notes.processed += 1;
+        self.shown.processed.store(notes.processed, Ordering::Release);
+        if let Some(fence) = notes.hand.done(job) {
+            self.at_fence(&mut notes, partition, fence, at_ns);
+        }
+    }
+
+    /// Gives a message to the workers.
+    pub fn lend(&self, job: Job) {
+        let mut notes = self.notes();
+        let notes = &mut *notes;
+        if let Some(pool) = &mut notes.pool {
+            notes.hand.lent(&job);
+            pool.lend(job);
+        }
+    }
+
+    /// Messages with workers or in their queue.
+    pub fn lent(&self) -> usize {
+        self.notes().pool.as_ref().map_or(0, Pool::lent)
+    }
+
+    /// Takes back all that workers have done; waits for the first of it.
+    pub fn take_back(&self, wait: Duration) {
+        let mut wait = wait;
+        loop {
+            let mut notes = self.notes();
+            let Some(Back { job, is_done }) = notes.pool.as_mut().and_then(|pool| pool.next_back(wait)) else { return };
+            notes.hand.back(&job);
+            drop(notes);
+            if is_done {
+                self.processed(&job);
+            }
+            wait = Duration::ZERO;
+        }
+    }
+
+    /// Partitions that this member owns.
+    pub fn partitions(&self) -> Vec<i32> {
+        self.notes().hand.partitions().collect()
+    }
+
+    /// Before partitions are given away: nothing more of them is begun, and what was begun is waited for, unless
+    /// they are gone already.
+    fn hand_back(&self, revoked: &BTreeSet<i32>, are_lost: bool) {
+        revoked.iter().for_each(|partition| self.notes().hand.end_lease(*partition));
+        let until = Instant::now() + HAND_BACK_LIMIT;
+        let is_lent = || revoked.iter().any(|partition| self.notes().hand.is_lent(*partition));
+        while !are_lost && is_lent() && Instant::now() < until {
+            self.take_back(HAND_BACK_LOOK);
         }
     }
 
     /// Brokers come and go; librdkafka goes on by itself. A person hears of each such error once.
-    fn transient(&self, error: &KafkaError) {
+    pub(super) fn transient(&self, error: &KafkaError) {
         let worth_telling = matches!(
             error.rdkafka_error_code(),
             Some(
@@ -170,59 +279,9 @@ impl Context {
         }
     }
 
-    /// Commits what was processed, if that is this client's part and the last time is `interval` ago. True
-    /// if it did.
-    pub fn commit_if_due(&self, member: &Member, now_ns: u64, interval: Duration) -> bool {
-        if self.commit != Commit::AfterSync {
-            return false;
-        }
-        let is_due = {
-            let notes = self.notes();
-            let since = Duration::from_nanos(now_ns.saturating_sub(notes.committed_ns));
-            !notes.uncommitted.is_empty() && since >= interval
-        };
-        if is_due {
-            self.commit(member, |_| true);
-        }
-        is_due
-    }
-
-    /// Commits synchronously what was processed of the partitions chosen. The journal is not held
-    /// meanwhile: the broker may take its time.
-    fn commit(&self, member: &Member, chosen: impl Fn(i32) -> bool) {
-        let mut offsets = TopicPartitionList::new();
-        let notes = self.notes();
-        let uncommitted = notes.uncommitted.iter().filter(|_| !notes.halted);
-        for (partition, next) in uncommitted {
-            if chosen(*partition) {
-                // Refused only for offsets below 0, which no record has.
-                let _ = offsets.add_partition_offset(&self.topic, *partition, Offset::Offset(*next));
-            }
-        }
-        drop(notes);
-        if offsets.count() == 0 {
-            return;
-        }
-        let result = member.commit(&offsets, CommitMode::Sync);
-        if let Err(error) = &result {
-            tracing::warn!("{error}");
-        }
-        let mut notes = self.notes();
-        notes.committed_ns = boottime_ns();
-        notes.write_commit(&Answer::of(&result, &offsets), |notes, partition, next| {
-            // Something newer may have been processed since.
-            if notes.uncommitted.get(&partition) == Some(&next) {
-                notes.uncommitted.remove(&partition);
-            }
-        });
-    }
-
     /// An error that a callback could not return.
     pub fn check(&self) -> Result<(), ChildError> {
-        match self.notes().broken.take() {
-            Some(error) => Err(error.into()),
-            None => Ok(()),
-        }
+        self.notes().check()
     }
 }
 
@@ -237,13 +296,20 @@ impl Notes {
         }
     }
 
-    /// Journals the answer to a commit, and calls `accepted` for each partition that it was good for.
-    fn write_commit(&mut self, answers: &[Answer], accepted: impl Fn(&mut Self, i32, i64)) {
+    /// Journals what commits came to.
+    pub fn answered(&mut self, answers: &[Answer]) {
         for &Answer { partition, offset, ok } in answers {
             self.write([&Record::Committed { partition, offset, ok, at_ns: boottime_ns() }]);
             if ok {
-                accepted(self, partition, offset);
+                self.hand.accepted(partition, offset);
             }
+        }
+    }
+
+    fn check(&mut self) -> Result<(), ChildError> {
+        match self.broken.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
         }
     }
 }
@@ -266,6 +332,7 @@ impl ConsumerContext for Context {
                 let mut notes = self.notes();
                 for element in partitions.elements() {
                     let partition = element.partition();
+                    notes.hand.assigned(partition);
                     notes.write([&Record::Assigned { partition, at_ns }]);
                 }
                 drop(notes);
@@ -278,13 +345,14 @@ impl ConsumerContext for Context {
                     .iter()
                     .map(rdkafka::topic_partition_list::TopicPartitionListElem::partition)
                     .collect();
-                if self.commit == Commit::AfterSync {
-                    self.commit(member, |partition| revoked.contains(&partition));
+                if self.commit.hands_back() {
+                    self.hand_back(&revoked, member.assignment_lost());
                 }
+                self.commit_finally(member, Some(&revoked));
                 let at_ns = boottime_ns();
                 let mut notes = self.notes();
                 for partition in revoked {
-                    notes.uncommitted.remove(&partition);
+                    notes.hand.revoked(partition);
                     notes.write([&Record::Revoked { partition, at_ns }]);
                 }
             }
@@ -295,10 +363,7 @@ impl ConsumerContext for Context {
 
 impl Served for Context {
     fn committed(&self, answers: &[Answer]) {
-        // Synchronous commits are journalled where they are made.
-        if self.commit == Commit::Auto {
-            self.notes().write_commit(answers, |_, _, _| {});
-        }
+        self.told_of_commit(answers);
     }
 }
 

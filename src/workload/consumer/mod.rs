@@ -1,14 +1,24 @@
-//! A consumer process: polls as a member of a group, processes at once, and commits by its behaviour.
+//! A consumer process: polls as a member of a group, processes, and commits by its behaviour.
 //!
 //! Processing is the journal's entry: that record is the side effect whose loss or repetition is
-//! counted. It is made right after the poll and before any commit of its own, so nothing is ever in
-//! hand between two polls. Under automatic commits librdkafka stores an offset when it hands the record
-//! out, and commits what is stored in the background and at close.
+//! counted, and it is made before any commit of a behaviour that commits after processing. A message that
+//! takes no time is done right after the poll, so that nothing is ever in hand between two polls
+//! (`poll_until_end`, the path that is to be fast); otherwise see `batches`. Under automatic commits
+//! librdkafka stores an offset when it hands the record out, and commits what is stored in the background and
+//! at close.
+//!
+//! Only the polling thread journals and commits: workers give messages back to it, and a message is
+//! processed when that thread has written so.
 //!
 //! Fence records are no messages: they are seen, not processed, and their offset is committed as any.
 
+mod batches;
+mod commit;
 mod context;
+mod hand;
 mod queue;
+mod work;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +29,12 @@ use rdkafka::consumer::Consumer;
 
 use self::context::{Context, Member, Shown};
 use self::queue::Queue;
+use self::workers::Pool;
 use super::child::{Board, ChildError, Control, notices};
 use super::config;
 use super::spec::{ClientSpec, Consuming};
+use crate::experiment::{Commit, Handling};
 
-/// Offsets are committed at least this often while there is something new.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 /// How long a poll waits: commits and the parent's commands are looked at in between.
 const POLL_MAX: Duration = Duration::from_millis(50);
 
@@ -77,9 +87,16 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
         let shown = Arc::clone(&shown);
         move || shown.status()
     });
-    let context = Context::new(spec, consuming.commit, journal, shown, notices);
+    let handling = &consuming.handling;
+    let pool = handling.workers.as_ref().map(|workers| Pool::start(workers.threads, &handling.work)).transpose()?;
+    let context = Context::new(spec, handling.commit, pool, journal, shown, notices);
     let member: Member = config::consumer(spec, consuming).client().create_with_context(context)?;
-    let result = poll_until_end(&member, control).and_then(|()| leave(&member));
+    member.subscribe(&[member.context().topic()])?;
+    let result = if is_plain(handling) {
+        poll_until_end(&member, handling, control).and_then(|()| leave(&member))
+    } else {
+        batches::poll_until_end(&member, handling, control).and_then(|()| batches::leave(&member))
+    };
     let context = Arc::clone(member.context());
     drop(member);
     let result = result.and_then(|()| seal(context));
@@ -87,9 +104,15 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
     result
 }
 
-fn poll_until_end(member: &Member, control: &Control) -> Result<(), ChildError> {
+/// Whether a message is done as soon as it is polled, so that nothing is ever in hand.
+fn is_plain(handling: &Handling) -> bool {
+    let Handling { commit, batch, workers, work, .. } = handling;
+    let by_batches = *batch > 1 || matches!(commit, Commit::Before | Commit::Batch);
+    !by_batches && workers.is_none() && work.longest().is_zero()
+}
+
+fn poll_until_end(member: &Member, handling: &Handling, control: &Control) -> Result<(), ChildError> {
     let context = member.context();
-    member.subscribe(&[context.topic()])?;
     let queue = Queue::of(member);
     let mut clock = Clock::default();
     while !control.is_ending() {
@@ -102,7 +125,7 @@ fn poll_until_end(member: &Member, control: &Control) -> Result<(), ChildError> 
             Some(polled) => context.take(polled, at_ns)?,
             None => context.check()?,
         }
-        if context.commit_if_due(member, at_ns, COMMIT_INTERVAL) {
+        if context.commit_if_due(member, at_ns, handling.commit_interval) {
             clock.forget();
         }
     }
@@ -113,7 +136,7 @@ fn poll_until_end(member: &Member, control: &Control) -> Result<(), ChildError> 
 /// processed like anything else: rdkafka's own drop would throw it away.
 fn leave(member: &Member) -> Result<(), ChildError> {
     let context = member.context();
-    context.commit_if_due(member, boottime_ns(), Duration::ZERO);
+    context.commit_finally(member, None);
     let queue = Queue::of(member);
     member.close_queue()?;
     while !member.closed() {

@@ -29,6 +29,7 @@ pub(super) trait Served: ConsumerContext {
 }
 
 /// What a commit came to in one partition.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     pub partition: i32,
     /// The next offset to read.
@@ -87,11 +88,22 @@ impl<'a, C: Served> Queue<'a, C> {
                 return Some(Polled::Record(Fetched { message, _event: event, _queue: PhantomData }));
             }
         }
-        self.serve(&event).map(Polled::Error)
+        self.serve_event(&event).map(Polled::Error)
+    }
+
+    /// Handles an event, and gives an error. Records are dropped as if they had never been fetched: their offsets
+    /// are not stored.
+    pub fn serve(&self, wait: Duration) -> Option<KafkaError> {
+        let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+        // SAFETY: the queue is alive, being counted by `self`.
+        let event = Event::new(unsafe { rd_kafka_queue_poll(self.raw, millis) })?;
+        // SAFETY: the event is alive; the call reads it.
+        let is_record = unsafe { rd_kafka_event_type(event.raw) } == RD_KAFKA_EVENT_FETCH;
+        if is_record { None } else { self.serve_event(&event) }
     }
 
     #[cold]
-    fn serve(&self, event: &Event) -> Option<KafkaError> {
+    fn serve_event(&self, event: &Event) -> Option<KafkaError> {
         // SAFETY: the event is alive; the call reads it.
         match unsafe { rd_kafka_event_type(event.raw) } {
             RD_KAFKA_EVENT_ERROR => return event.error(),

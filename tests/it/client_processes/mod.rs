@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use lossproof::experiment::{Commit, OnFatal, OnQueueFull, Sending};
+use lossproof::experiment::{Commit, Handling, OnFatal, OnQueueFull, Sending};
 use lossproof::workload::{Behaviour, ClientProcess, ClientSpec, Consuming, Producing, Transactions};
 use lossproof_ledger::category::Told;
 use lossproof_ledger::event::{ClientId, Event, EventKind, Progress, Role};
@@ -91,9 +91,13 @@ impl Run {
     }
 
     fn consumer(&self, commit: Commit, pairs: &[(&str, &str)]) -> ClientSpec {
+        self.handler(Handling { commit, ..Handling::default() }, pairs)
+    }
+
+    fn handler(&self, handling: Handling, pairs: &[(&str, &str)]) -> ClientSpec {
         let mut pairs = pairs.to_vec();
         pairs.push(("auto.offset.reset", "earliest"));
-        self.spec(Role::Consumer, &pairs, Behaviour::Consumer(Consuming { group: "g".into(), commit }))
+        self.spec(Role::Consumer, &pairs, Behaviour::Consumer(Consuming { group: "g".into(), handling }))
     }
 
     async fn start(&self, spec: &ClientSpec) -> (ClientProcess, UnboundedReceiver<Event>) {
