@@ -242,7 +242,12 @@ impl Bench {
 
     async fn our_consumer(&self, topic: &str, group: &str, total: u64) -> Pace {
         let before = children_time();
-        let behaviour = Behaviour::Consumer(Consuming { group: group.to_owned(), handling: Handling::default() });
+        let behaviour = Behaviour::Consumer(Consuming {
+            group: group.to_owned(),
+            handling: Handling::default(),
+            started_ns: 0,
+            sink: None,
+        });
         let client = self.spawn(group, topic, &CONSUMER, behaviour).await;
         let mut status = client.status();
         status.wait_for(|status| processed(&status.progress) >= total).await.unwrap();

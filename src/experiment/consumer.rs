@@ -24,6 +24,12 @@ pub(super) const BEHAVIOURS: &[&str] = &[
     "work",
     "straggler_every",
     "straggler_work",
+    "poison_every",
+    "service_down_at",
+    "service_down_for",
+    "on_failure",
+    "tries",
+    "sink",
 ];
 
 /// What a consumer group does.
@@ -50,12 +56,32 @@ pub struct Handling {
     pub workers: Option<Workers>,
     /// How long a message takes.
     pub work: Work,
+    /// What can't be processed, and what becomes of it; none: everything can.
+    pub failure: Option<Failure>,
+    /// Where the side effect of a message is.
+    pub sink: Sink,
 }
 
 impl Default for Handling {
     /// A loop that polls, processes at once, and leaves commits to librdkafka.
     fn default() -> Self {
-        Self { commit: Commit::Auto, commit_interval: COMMIT_INTERVAL, batch: 1, workers: None, work: Work::default() }
+        Self {
+            commit: Commit::Auto,
+            commit_interval: COMMIT_INTERVAL,
+            batch: 1,
+            workers: None,
+            work: Work::default(),
+            failure: None,
+            sink: Sink::None,
+        }
+    }
+}
+
+impl Handling {
+    /// Whether messages that fail are put aside.
+    #[must_use]
+    pub fn has_dead_letters(&self) -> bool {
+        self.failure.as_ref().is_some_and(|failure| failure.then == OnFailure::Dlq)
     }
 }
 
@@ -94,6 +120,60 @@ impl Work {
     pub fn longest(&self) -> Duration {
         self.stragglers.as_ref().map_or(self.each, |stragglers| stragglers.work.max(self.each))
     }
+}
+
+/// Why processing fails, and what becomes of the message then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Every so many messages of a stream there is one that can never be processed.
+    pub poison_every: Option<u64>,
+    /// A service that processing needs is down for a while.
+    pub service_down: Option<ServiceDown>,
+    /// What becomes of a message that failed.
+    pub then: OnFailure,
+    /// How often a message is tried before it becomes a dead letter; at least 1.
+    pub tries: u32,
+}
+
+/// When a service answers with errors alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceDown {
+    /// From when on, counted from the moment when the run's clients are started.
+    pub at: Duration,
+    /// For how long.
+    pub lasts: Duration,
+}
+
+/// What becomes of a message that can't be processed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// Its offset is committed with the others', as by a commit in a `finally`: it is passed over.
+    Commit,
+    /// It is tried again where it is until it succeeds, and nothing is polled meanwhile.
+    Retry,
+    /// After some tries it goes to a dead-letter topic; its offset is committed once it is acknowledged there.
+    Dlq,
+}
+
+impl Word for OnFailure {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("commit", Self::Commit), ("retry", Self::Retry), ("dlq", Self::Dlq)];
+}
+
+/// Where the side effect of a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sink {
+    /// Nowhere but in the journal.
+    None,
+    /// A row of a local SQLite file, one for all members, with the message's id as its primary key: a repeat changes
+    /// nothing.
+    SqliteDedup,
+}
+
+impl Word for Sink {
+    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("sqlite_dedup", Self::SqliteDedup)];
 }
 
 /// When offsets are committed.
@@ -138,6 +218,11 @@ impl Commit {
         matches!(self, Self::Before | Self::Batch)
     }
 
+    /// Whether an offset is committed only once its message is dealt with, however long that takes.
+    const fn waits_for_each(self) -> bool {
+        !matches!(self, Self::Auto | Self::Before | Self::Highest)
+    }
+
     /// Whether an interval says when it is time.
     const fn has_interval(self) -> bool {
         !matches!(self, Self::Auto | Self::Before | Self::Batch)
@@ -159,13 +244,20 @@ const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 const BATCH: u32 = 100;
 const WORKERS: u16 = 8;
 const WORKER_QUEUE: u32 = 1000;
+const TRIES: u32 = 3;
 
 impl ConsumerSpec {
+    /// Whether its members put messages aside.
+    #[must_use]
+    pub fn has_dead_letters(&self) -> bool {
+        self.handling.has_dead_letters()
+    }
+
     /// The behaviours as they are written, without those that are as if nothing was said. Members and commits are
     /// always told.
     #[must_use]
     pub fn behaviours(&self) -> Vec<(&'static str, String)> {
-        let Handling { commit, commit_interval, batch, workers, work } = &self.handling;
+        let Handling { commit, commit_interval, batch, workers, work, failure, sink } = &self.handling;
         let mut all = vec![("members", self.members.to_string()), ("commit", commit.word().to_owned())];
         let time = |time: &Duration| humantime::format_duration(*time).to_string();
         if *commit_interval != COMMIT_INTERVAL {
@@ -186,6 +278,20 @@ impl ConsumerSpec {
         if let Some(Stragglers { every, work }) = &work.stragglers {
             all.push(("straggler_every", every.to_string()));
             all.push(("straggler_work", time(work)));
+        }
+        if let Some(Failure { poison_every, service_down, then, tries }) = failure {
+            all.extend(poison_every.map(|every| ("poison_every", every.to_string())));
+            if let Some(ServiceDown { at, lasts }) = service_down {
+                all.push(("service_down_at", time(at)));
+                all.push(("service_down_for", time(lasts)));
+            }
+            all.push(("on_failure", then.word().to_owned()));
+            if *then == OnFailure::Dlq {
+                all.push(("tries", tries.to_string()));
+            }
+        }
+        if *sink != Sink::None {
+            all.push(("sink", sink.word().to_owned()));
         }
         all
     }
@@ -250,6 +356,8 @@ fn handling(check: &mut Check, given: &Given, auto: Option<(bool, Span)>) -> Opt
         given.read_or(check, "worker_queue", WORKER_QUEUE, |text| integer(text, "length of a queue", 1, 1_000_000));
     let keep_polling = given.read_or(check, "keep_polling", false, |text| word(text, "answer"));
     let work = work(check, given);
+    let failure = failure(check, given);
+    let sink = given.read_or(check, "sink", Sink::None, |text| word(text, "sink"));
     let (commit, processing) = (commit?, processing?);
 
     let with_workers = processing == Processing::Workers;
@@ -269,11 +377,24 @@ fn handling(check: &mut Check, given: &Given, auto: Option<(bool, Span)>) -> Opt
         given.refuse(check, &["batch"], &why, "remove it, or set `commit: batch`");
     }
     let fits = commit_fits(check, given, commit, with_workers);
+    let failure = failure?;
+    let is_dlq = failure.as_ref().is_some_and(|failure| failure.then == OnFailure::Dlq);
+    if is_dlq && !commit.waits_for_each() {
+        let problem = Problem::new(format!("`commit: {}` does not wait for dead letters", commit.word()));
+        let hint = "commit after processing: `commit: after_sync` or `batch`, with workers `contiguous`";
+        check.report(match given.find("on_failure") {
+            Some(setting) => {
+                problem.at(&setting.value.1, "their offsets would be committed before they are safe").hint(hint)
+            }
+            None => problem.hint(hint),
+        });
+        return None;
+    }
 
     let batch = batch?.unwrap_or(if commit.is_of_batches() { BATCH } else { 1 });
     let workers = Workers { threads: threads?, queue: queue?, keep_polling: keep_polling? };
     let workers = with_workers.then_some(workers);
-    fits.then_some(Handling { commit, commit_interval: interval?, batch, workers, work: work? })
+    fits.then_some(Handling { commit, commit_interval: interval?, batch, workers, work: work?, failure, sink: sink? })
 }
 
 /// Whether what is committed goes with who processes.
@@ -304,20 +425,61 @@ fn work(check: &mut Check, given: &Given) -> Option<Work> {
     let each = given.read_or(check, "work", Duration::ZERO, duration);
     let every = given.read(check, "straggler_every", |text| integer(text, "number of messages", 1, 1_000_000_000));
     let long = given.read(check, "straggler_work", positive);
-    let pair = |key: &str, other: &str, example: &str| (key.to_owned(), format!("add `{other}: {example}`"));
-    let lone = match (given.find("straggler_every"), given.find("straggler_work")) {
-        (Some(setting), None) => Some((setting, pair("straggler_every", "straggler_work", "2s"))),
-        (None, Some(setting)) => Some((setting, pair("straggler_work", "straggler_every", "500"))),
-        _ => None,
-    };
-    if let Some((setting, (key, hint))) = lone {
-        check.report(
-            Problem::new(format!("`{key}` alone makes no straggler")).at(&setting.key_at, "half of two").hint(hint),
-        );
+    if !both(check, given, ("straggler_every", "500"), ("straggler_work", "2s")) {
         return None;
     }
     let stragglers = every?.zip(long?).map(|(every, work)| Stragglers { every, work });
     Some(Work { each: each?, stragglers })
+}
+
+/// Whether two behaviours are both set or both not; each comes with an example.
+fn both(check: &mut Check, given: &Given, one: (&str, &str), two: (&str, &str)) -> bool {
+    let (lone, (other, example)) = match (given.find(one.0), given.find(two.0)) {
+        (Some(lone), None) => (lone, two),
+        (None, Some(lone)) => (lone, one),
+        _ => return true,
+    };
+    let problem = Problem::new(format!("`{}` does nothing without `{other}`", lone.key));
+    check.report(problem.at(&lone.key_at, "half of two").hint(format!("add `{other}: {example}`")));
+    false
+}
+
+fn failure(check: &mut Check, given: &Given) -> Option<Option<Failure>> {
+    let poison = given.read(check, "poison_every", |text| integer(text, "number of messages", 1, 1_000_000_000));
+    let at = given.read(check, "service_down_at", duration);
+    let lasts = given.read(check, "service_down_for", positive);
+    let then = given.read(check, "on_failure", |text| word(text, "way to deal with failures"));
+    let tries = given.read_or(check, "tries", TRIES, |text| integer(text, "number of tries", 1, 1000));
+    if !both(check, given, ("service_down_at", "10s"), ("service_down_for", "15s")) {
+        return None;
+    }
+    let (poison_every, service_down, then, tries) = (poison?, at?.zip(lasts?), then?, tries?);
+    let fails = poison_every.is_some() || service_down.is_some();
+    if then != Some(OnFailure::Dlq) {
+        given.refuse(
+            check,
+            &["tries"],
+            "counts what comes before a dead letter",
+            "set `on_failure: dlq`, or remove it",
+        );
+    }
+    match then {
+        Some(then) if fails => {
+            let service_down = service_down.map(|(at, lasts)| ServiceDown { at, lasts });
+            Some(Some(Failure { poison_every, service_down, then, tries }))
+        }
+        Some(_) => {
+            let hint = "add `poison_every: 500`, or `service_down_at: 10s` and `service_down_for: 15s`";
+            given.refuse(check, &["on_failure"], "has nothing to do, as nothing fails", hint);
+            None
+        }
+        None if fails => {
+            let hint = "add `on_failure: commit`, `retry` or `dlq`";
+            given.refuse(check, &["poison_every", "service_down_at"], "does not say what becomes of what fails", hint);
+            None
+        }
+        None => Some(None),
+    }
 }
 
 fn positive(text: &str) -> Result<Duration, Wrong> {

@@ -35,7 +35,7 @@ mod value;
 mod words;
 mod yaml;
 
-pub use consumer::{Commit, ConsumerSpec, Handling, Stragglers, Work, Workers};
+pub use consumer::{Commit, ConsumerSpec, Failure, Handling, OnFailure, ServiceDown, Sink, Stragglers, Work, Workers};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
     After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Destination, DiskFault, Election, ExecFault,

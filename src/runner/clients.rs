@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures_util::future::join_all;
+use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::event::{ClientId, Event, EventKind, Progress, Role};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -15,10 +16,12 @@ use tokio::time::Instant;
 use super::experiment::Stage;
 use super::recorder::Recorder;
 use super::topics;
-use crate::experiment::{Options, Profile};
+use crate::experiment::{Options, Profile, Sink};
 use crate::fault::client::ClientName;
 use crate::workload::parking::{self, Parking};
-use crate::workload::{Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing, Transactions};
+use crate::workload::{
+    Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing, SINKS, Transactions, sink_path,
+};
 
 /// All clients, by profile in the experiment's order. They die when this is dropped.
 pub struct Clients {
@@ -132,11 +135,16 @@ impl Clients {
             let process = Some(starter.start(&spec).await?);
             anyhow::Ok(Client { end_limit, now: Mutex::new(Incarnation { spec, process }) })
         };
+        let started_ns = boottime_ns();
+        std::fs::create_dir_all(stage.run_dir.join(SINKS)).context("the folder of sinks")?;
         let mut groups_of_members = Vec::new();
         for (profile, group) in stage.experiment.profiles.iter().zip(groups) {
             let mut members = Vec::new();
             for member in 0..profile.consumer.members {
-                let consuming = Consuming { group: group.clone(), handling: profile.consumer.handling.clone() };
+                let handling = profile.consumer.handling.clone();
+                let has_sink = handling.sink != Sink::None;
+                let sink = has_sink.then(|| sink_path(stage.run_dir, &profile.name));
+                let consuming = Consuming { group: group.clone(), handling, started_ns, sink };
                 let behaviour = Behaviour::Consumer(consuming);
                 members.push(start(spec(stage, &profile.name, member, &profile.consumer.options, behaviour)).await?);
             }

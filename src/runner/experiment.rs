@@ -16,12 +16,13 @@ use super::lag::Watched;
 use super::recorder::Recorder;
 use super::schedule::{self, Active, Scene};
 use super::tail::TailReader;
-use super::{audit, cross_check, fence, lag, observe, parked, position, replicas, tail, topics, transactions};
+use super::{audit, cross_check, effects, fence, lag, observe, parked, position, replicas, tail, topics, transactions};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{known, settled, with_any};
 use crate::experiment::schedule::{ends_by_state, faults_end};
-use crate::experiment::{CrossCheck, Experiment, Profile};
+use crate::experiment::{CrossCheck, Experiment, Profile, Sink};
 use crate::fault::{self, Subjects};
+use crate::workload::sink_path;
 
 /// How long clients may take to connect, join their groups and see a first message through.
 const CLIENT_START_LIMIT: Duration = Duration::from_secs(60);
@@ -120,6 +121,7 @@ impl Stage<'_> {
 
         let tails = self.tails()?;
         let groups = self.groups;
+        self.begin_groups(groups).await?;
         let clients = Clients::start(self, groups).await?;
         clients.ready(CLIENT_START_LIMIT).await?;
 
@@ -154,6 +156,7 @@ impl Stage<'_> {
         clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
         let at_fence = clients.end_consumers().await?;
         self.positions(groups, &fences, at_fence).await?;
+        self.effects().await?;
         if self.experiment.cross_check == Some(CrossCheck::KafkaTools) {
             cross_check::compare(self.cluster, &self.watched(), self.recorder).await.context("Kafka's own tools")?;
         }
@@ -279,22 +282,32 @@ impl Stage<'_> {
         Ok(all)
     }
 
+    /// A profile's group, in questions about its position.
+    fn group(&self, profile: &Profile, group: &str, at_fence: BTreeMap<i32, i64>) -> position::Group {
+        let reset = profile.consumer.options.iter().rfind(|(name, _)| name.value == "auto.offset.reset");
+        position::Group {
+            bootstrap: self.cluster.harness_bootstrap(),
+            group: group.to_owned(),
+            topic: self.topic(profile),
+            partitions: profile.topic.partitions,
+            reset: reset.map(|(_, value)| value.clone()),
+            at_fence,
+        }
+    }
+
+    async fn begin_groups(&self, groups: &[String]) -> Result<()> {
+        for (profile, group) in self.experiment.profiles.iter().zip(groups) {
+            let group = self.group(profile, group, BTreeMap::new());
+            tokio::task::spawn_blocking(move || position::begin(&group)).await??;
+        }
+        Ok(())
+    }
+
     async fn positions(&self, groups: &[String], fences: &[BTreeMap<i32, i64>], at_fence: Vec<Vec<i32>>) -> Result<()> {
         for (((profile, group), fences), seen) in self.experiment.profiles.iter().zip(groups).zip(fences).zip(at_fence)
         {
-            let reset = profile.consumer.options.iter().rfind(|(name, _)| name.value == "auto.offset.reset");
-            let question = position::Group {
-                bootstrap: self.cluster.harness_bootstrap(),
-                group: group.clone(),
-                topic: self.topic(profile),
-                partitions: profile.topic.partitions,
-                reset: reset.map(|(_, value)| value.clone()),
-                at_fence: fences
-                    .iter()
-                    .filter(|(partition, _)| seen.contains(partition))
-                    .map(|(&p, &o)| (p, o))
-                    .collect(),
-            };
+            let at_fence = fences.iter().filter(|(partition, _)| seen.contains(partition));
+            let question = self.group(profile, group, at_fence.map(|(&p, &o)| (p, o)).collect());
             let answer = tokio::task::spawn_blocking(move || position::positions(&question, FENCE_LIMIT)).await?;
             match answer {
                 Ok(positions) => {
@@ -307,6 +320,20 @@ impl Stage<'_> {
                     let text = format!("where the group of {} stands can't be told: {error:#}", profile.name);
                     self.recorder.emit(EventKind::Warning { text })?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Journals what members did that lies elsewhere than in their journals.
+    async fn effects(&self) -> Result<()> {
+        for profile in self.experiment.profiles.iter().filter(|own| own.consumer.handling.sink != Sink::None) {
+            let sink = sink_path(self.run_dir, &profile.name);
+            let (name, run, journals) = (profile.name.clone(), self.run, self.run_dir.join("journal"));
+            let read = move || effects::of_sink(&sink, run, &name, &journals);
+            if let Err(error) = tokio::task::spawn_blocking(read).await? {
+                let text = format!("what the consumers of {} did is not all known: {error:#}", profile.name);
+                self.recorder.emit(EventKind::Warning { text })?;
             }
         }
         Ok(())

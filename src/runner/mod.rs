@@ -8,6 +8,7 @@ mod client_control;
 mod clients;
 mod cross_check;
 pub mod doctor;
+mod effects;
 mod experiment;
 mod fence;
 mod lag;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use lossproof_ledger::event::PositionSource;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 /// What is asked.
@@ -26,6 +26,17 @@ pub struct Group {
     pub at_fence: BTreeMap<i32, i64>,
 }
 
+/// Of the group, and no member of it.
+fn client(group: &Group) -> Result<BaseConsumer> {
+    ClientConfig::new()
+        .set("bootstrap.servers", &group.bootstrap)
+        .set("client.id", "lossproof-harness")
+        .set("group.id", &group.group)
+        .set("enable.auto.commit", "false")
+        .create()
+        .context("a client that speaks for a group")
+}
+
 /// The group's position in each partition that can be told.
 ///
 /// # Errors
@@ -37,13 +48,7 @@ pub fn positions(group: &Group, limit: Duration) -> Result<BTreeMap<i32, (i64, P
     if open.is_empty() {
         return Ok(found);
     }
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", &group.bootstrap)
-        .set("client.id", "lossproof-harness")
-        .set("group.id", &group.group)
-        .set("enable.auto.commit", "false")
-        .create()
-        .context("a client that asks for committed offsets")?;
+    let consumer = client(group)?;
     let mut asked = TopicPartitionList::new();
     for &partition in &open {
         asked.add_partition(&group.topic, partition);
@@ -61,6 +66,22 @@ pub fn positions(group: &Group, limit: Duration) -> Result<BTreeMap<i32, (i64, P
         found.insert(partition, position);
     }
     Ok(found)
+}
+
+/// Commits the beginning of each partition for a group that is new and would not begin without a position, as its
+/// operator does once.
+///
+/// # Errors
+/// When the group's coordinator does not take it.
+pub fn begin(group: &Group) -> Result<()> {
+    if !matches!(group.reset.as_deref(), Some("error")) {
+        return Ok(());
+    }
+    let mut beginning = TopicPartitionList::new();
+    for partition in 0..group.partitions {
+        beginning.add_partition_offset(&group.topic, partition, Offset::Offset(0))?;
+    }
+    client(group)?.commit(&beginning, CommitMode::Sync).context("the first position of a group")
 }
 
 /// librdkafka's names for it; its default is the end (`largest`).

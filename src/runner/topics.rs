@@ -31,11 +31,15 @@ pub fn dead_letters(topic: &str) -> String {
 /// The dead-letter topics that a profile's clients write, each with the place that it is.
 #[must_use]
 pub fn dead_letters_of(experiment: &Experiment, profile: &Profile) -> Vec<(String, Place)> {
-    let topic = dead_letters(&topic_name(&experiment.name, &profile.name));
-    match profile.producer.sending.on_error {
-        OnError::Dlq => vec![(topic, Place::ProducerDlq)],
-        _ => Vec::new(),
+    let topic = topic_name(&experiment.name, &profile.name);
+    let mut all = Vec::new();
+    if profile.producer.sending.on_error == OnError::Dlq {
+        all.push((dead_letters(&topic), Place::ProducerDlq));
     }
+    if profile.consumer.has_dead_letters() {
+        all.push((format!("{topic}{}", dead_letter::CONSUMER_SUFFIX), Place::ConsumerDlq));
+    }
+    all
 }
 
 /// Creates the topic of every profile. Partition p has its replicas on the same brokers in all of them. Of a dead-letter

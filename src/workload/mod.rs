@@ -24,6 +24,7 @@ mod spawner;
 pub mod spec;
 pub mod status;
 
+pub use consumer::{SINKS, effects, sink_path};
 pub use librdkafka::leader_epoch;
 pub use options::{OptionProblem, check_options};
 pub use process::{ClientProcess, Ended};

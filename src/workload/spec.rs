@@ -94,15 +94,23 @@ pub struct Consuming {
     pub group: String,
     /// What it does with the messages.
     pub handling: Handling,
+    /// CLOCK_BOOTTIME from which the outage of a service counts, the same for all members and incarnations.
+    #[serde(default)]
+    pub started_ns: u64,
+    /// The file of a sink, in a folder that is there; none without a sink.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<PathBuf>,
 }
 
 impl Consuming {
     /// How long a member may be busy with what it has in hand when it is asked to end: a batch, by itself.
     fn in_hand_limit(&self) -> Duration {
-        let Handling { batch, workers, work, .. } = &self.handling;
+        let Handling { batch, workers, work, failure, .. } = &self.handling;
+        let tries = failure.as_ref().map_or(1, |failure| failure.tries);
+        let one = work.longest() * tries;
         match workers {
-            Some(_) => work.longest(),
-            None => work.each * *batch + work.longest(),
+            Some(_) => one,
+            None => work.each * *batch + one,
         }
     }
 }

@@ -79,6 +79,7 @@ pub(super) fn header(bytes: &[u8], path: &Path) -> Result<Header, JournalError> 
         3 => Source::Audit,
         4 => Source::Tail,
         5 => Source::Parking,
+        6 => Source::Effects,
         _ => return Err(JournalError::Header { path: path() }),
     };
     let profile = (name_len <= PROFILE_BYTES_MAX)

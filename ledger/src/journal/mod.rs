@@ -122,6 +122,8 @@ pub enum Source {
     Tail,
     /// The look for what is parked outside the topic, when the run ends.
     Parking,
+    /// The look for side effects where these are: in a sink or an output, when the run ends.
+    Effects,
 }
 
 /// A stream, and the pace at which its sequences are intended.
@@ -162,6 +164,7 @@ impl Header {
             Source::Audit => format!("{profile}-audit.{EXTENSION}"),
             Source::Tail => format!("{profile}-tail.{EXTENSION}"),
             Source::Parking => format!("{profile}-parking.{EXTENSION}"),
+            Source::Effects => format!("{profile}-effects.{EXTENSION}"),
         }
     }
 }

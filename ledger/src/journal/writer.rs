@@ -241,6 +241,7 @@ fn header_words(header: &Header) -> Result<[u8; SEALED_AT + 4], JournalError> {
         Source::Audit => (3, 0, 0, None),
         Source::Tail => (4, 0, 0, None),
         Source::Parking => (5, 0, 0, None),
+        Source::Effects => (6, 0, 0, None),
     };
     let mut words = [0; SEALED_AT + 4];
     let mut put = |at: usize, bytes: &[u8]| words[at..at + bytes.len()].copy_from_slice(bytes);

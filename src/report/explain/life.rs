@@ -39,6 +39,8 @@ struct Report {
 enum Step {
     Polled,
     Processed,
+    /// Its side effect was made, by whichever member.
+    Held,
     Committed,
 }
 
@@ -80,6 +82,10 @@ impl Life {
                 Record::Processed { offset, identity: Some(identity), at_ns, .. },
             ) if is_it(identity) => {
                 life.consumed.push((*at_ns, (member, incarnation), Step::Processed, *offset));
+                offsets.insert(*offset);
+            }
+            (Source::Effects, Record::Processed { offset, identity: Some(identity), at_ns, .. }) if is_it(identity) => {
+                life.consumed.push((*at_ns, (0, 0), Step::Held, *offset));
                 offsets.insert(*offset);
             }
             _ => {}
@@ -134,6 +140,7 @@ impl Life {
             let what = match step {
                 Step::Polled => format!("→ member {member} is handed it (offset {offset})"),
                 Step::Processed => format!("→ member {member} has processed it (offset {offset})"),
+                Step::Held => format!("→ its side effect is there (read at offset {offset})"),
                 Step::Committed => format!("→ member {member} commits offset {offset}, beyond it"),
             };
             moments.push(Moment::new(history.since_start(*at_ns), what));

@@ -5,7 +5,7 @@ use lossproof_ledger::journal::Source;
 use lossproof_ledger::reconcile::{Process, Reconciliation};
 
 use super::JudgeError;
-use super::evidence::Journals;
+use super::evidence::{EFFECTS, Journals};
 use crate::experiment::Profile;
 
 /// Everything remarkable of a profile, with causes where something was lost.
@@ -24,6 +24,7 @@ pub(super) fn explain(
             Source::Audit => gather.audit_record(record),
             Source::Producer { stream, .. } => gather.producer_record(stream.producer, record),
             Source::Consumer { member, incarnation } => gather.consumer_record(Process { member, incarnation }, record),
+            Source::Effects => gather.consumer_record(EFFECTS, record),
             Source::Tail | Source::Parking => {}
         })?;
         for source in journals.sources(&profile.name) {

@@ -18,6 +18,9 @@ use super::JudgeError;
 use super::history::{History, Topic};
 use super::members::Members;
 
+/// Who is said to have processed what was read from where side effects are: any of the members may have.
+pub(super) const EFFECTS: Process = Process { member: u16::MAX, incarnation: 0 };
+
 /// Folder of journals in a run directory.
 pub const JOURNALS: &str = "journal";
 
@@ -91,7 +94,7 @@ impl Journals {
         self.found.sort_by_key(|journal| match journal.header.source {
             Source::Producer { member, incarnation, stream } => (0, member, incarnation, stream.partition),
             Source::Consumer { member, incarnation } => (1, member, incarnation, 0),
-            Source::Audit | Source::Tail | Source::Parking => (2, 0, 0, 0),
+            Source::Audit | Source::Tail | Source::Parking | Source::Effects => (2, 0, 0, 0),
         });
         let others: Vec<Found> = others;
         let strange = others.iter().map(|j| format!("the journal {} belongs to another run", j.path.display()));
@@ -107,8 +110,8 @@ impl Journals {
         self.found.iter().filter(move |journal| journal.header.profile == profile)
     }
 
-    /// Reads the journals of one profile. `compacted` is its topic's `cleanup.policy`; `parks`: its clients may
-    /// have put messages aside.
+    /// Reads the journals of one profile. `compacted` is its topic's `cleanup.policy`; `besides`: whose journals there
+    /// must be besides its clients', as these do not tell all.
     ///
     /// # Errors
     /// If a journal can't be read, or the evidence contradicts itself.
@@ -116,7 +119,7 @@ impl Journals {
         &self,
         profile: &str,
         compacted: bool,
-        parks: bool,
+        besides: &[Source],
         history: &History,
         windows: Vec<Window>,
     ) -> Result<Evidence, JudgeError> {
@@ -129,7 +132,7 @@ impl Journals {
                 .map(|stream| Stream { id: stream.id, offered: Offered::Below(stream.offered) })
                 .collect(),
             partitions: self.partitions(profile, compacted, history.topics.get(profile), &streams)?,
-            journals: self.expected(profile, history).len() + usize::from(parks),
+            journals: self.expected(profile, history).len() + besides.len(),
         };
 
         let mut log = LogPass::new(&facts).map_err(contradiction)?;
@@ -145,6 +148,7 @@ impl Journals {
         for journal in self.of(profile) {
             match journal.header.source {
                 Source::Audit | Source::Tail | Source::Parking => {}
+                Source::Effects => members.add(EFFECTS, JournalReader::open(&journal.path)?)?,
                 Source::Producer { stream, .. } => {
                     let tail = JournalReader::open(&journal.path)?.for_each(|record| {
                         clients.producer_record(stream.producer, record).map_err(contradiction)?;
@@ -163,12 +167,14 @@ impl Journals {
             clients.consumer_record(process, &record).map_err(contradiction)?;
             times.consumer_record(&record);
         }
-        for tail in members.finish()? {
+        for (_, tail) in members.finish()?.into_iter().filter(|(process, _)| *process != EFFECTS) {
             clients.journal_ended(end_of(tail));
         }
-        // Were it not all read, a message that is safe there might be called lost.
-        if parks && self.is_whole(profile, Source::Parking)? {
-            clients.journal_ended(JournalEnd::Sealed);
+        // Were they not all read, a message might be called lost that is safe, or was processed.
+        for source in besides {
+            if self.is_whole(profile, *source)? {
+                clients.journal_ended(JournalEnd::Sealed);
+            }
         }
         Ok(Evidence {
             reconciliation: clients.finish().map_err(contradiction)?,
@@ -195,7 +201,7 @@ impl Journals {
         let rank = |source| match source {
             Source::Audit | Source::Tail | Source::Parking => 0,
             Source::Producer { .. } => 1,
-            Source::Consumer { .. } => 2,
+            Source::Consumer { .. } | Source::Effects => 2,
         };
         let mut journals: Vec<&Found> = self.of(profile).collect();
         journals.sort_by_key(|journal| rank(journal.header.source));
@@ -279,7 +285,8 @@ impl Journals {
         match (journals.next(), journals.next()) {
             (Some(journal), None) => {
                 let tail = JournalReader::open(&journal.path)?.finish()?;
-                Ok(tail.is_undamaged() && (tail.sealed || source != Source::Parking))
+                let must_be_sealed = matches!(source, Source::Parking | Source::Effects);
+                Ok(tail.is_undamaged() && (tail.sealed || !must_be_sealed))
             }
             _ => Ok(false),
         }

@@ -58,8 +58,8 @@ impl Members {
     ///
     /// # Errors
     /// If one can't be read.
-    pub(super) fn finish(self) -> Result<Vec<Tail>, JournalError> {
-        self.journals.into_iter().map(|member| member.reader.finish()).collect()
+    pub(super) fn finish(self) -> Result<Vec<(Process, Tail)>, JournalError> {
+        self.journals.into_iter().map(|member| Ok((member.process, member.reader.finish()?))).collect()
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
         }
         assert_eq!(entries, [(1, 0), (2, 0), (2, 2), (3, 2), (4, 2), (5, 3), (9, 0), (10, 2)]);
         let tails = members.finish().unwrap();
-        assert_eq!(tails.iter().map(|tail| tail.records).collect::<Vec<_>>(), [3, 0, 4, 1]);
-        assert!(tails.iter().all(|tail| tail.sealed));
+        assert_eq!(tails.iter().map(|(_, tail)| tail.records).collect::<Vec<_>>(), [3, 0, 4, 1]);
+        assert!(tails.iter().all(|(_, tail)| tail.sealed));
     }
 }

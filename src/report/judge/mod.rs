@@ -21,6 +21,7 @@ use jiff::{SignedDuration, Timestamp};
 use lossproof_ledger::availability::{Times, WindowTimes};
 use lossproof_ledger::cause::{self, Explained};
 use lossproof_ledger::counts::Counts;
+use lossproof_ledger::journal::Source;
 use lossproof_ledger::metric::{self, Metric};
 use lossproof_ledger::verdict::{self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery};
 
@@ -90,7 +91,7 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
         for profile in &experiment.profiles {
             let windows = windows::windows(experiment, history, &profile.name);
             let compacted = profile.is_compacted(&experiment.cluster);
-            let mut evidence = journals.read(&profile.name, compacted, parks(profile), history, windows)?;
+            let mut evidence = journals.read(&profile.name, compacted, &besides(profile), history, windows)?;
             let topic = history.topics.get(&profile.name);
             evidence.times.lag_seen_max = topic.and_then(|topic| topic.lag_max);
             gone::leave_out(&mut evidence.times.windows, experiment, history, profile);
@@ -158,9 +159,17 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
     Ok(Examined { report, explained, parts: parts.all, journals })
 }
 
-/// Whether its clients may have put messages aside.
-const fn parks(profile: &experiment::Profile) -> bool {
-    profile.producer.sending.on_error.parks()
+/// Whose journals tell of a profile what its clients' do not: of messages put aside, and of side effects that lie
+/// elsewhere.
+fn besides(profile: &experiment::Profile) -> Vec<Source> {
+    let mut besides = Vec::new();
+    if profile.producer.sending.on_error.parks() || profile.consumer.has_dead_letters() {
+        besides.push(Source::Parking);
+    }
+    if profile.consumer.handling.sink != experiment::Sink::None {
+        besides.push(Source::Effects);
+    }
+    besides
 }
 
 /// The experiment of a stored run.

@@ -11,7 +11,7 @@ use super::POLL_MAX;
 use super::context::{Context, Member};
 use super::hand::Job;
 use super::queue::Queue;
-use super::work::labour;
+use super::service::Service;
 use crate::experiment::{Commit, Handling, Workers};
 use crate::workload::child::{ChildError, Control};
 
@@ -21,7 +21,12 @@ const BATCH_WAIT: Duration = Duration::from_millis(500);
 const WORKERS_LOOK: Duration = Duration::from_millis(2);
 
 /// Polls and processes until the end is asked for.
-pub(super) fn poll_until_end(member: &Member, handling: &Handling, control: &Control) -> Result<(), ChildError> {
+pub(super) fn poll_until_end(
+    member: &Member,
+    handling: &Handling,
+    mut service: Service,
+    control: &Control,
+) -> Result<(), ChildError> {
     let taker = Taker { member, context: member.context(), queue: Queue::of(member), handling, control };
     let mut batch = Vec::new();
     while !control.is_ending() {
@@ -37,7 +42,7 @@ pub(super) fn poll_until_end(member: &Member, handling: &Handling, control: &Con
                 taker.context.commit_batch(member);
             }
             for job in batch.drain(..) {
-                taker.process(job)?;
+                taker.process(job, &mut service)?;
             }
         }
         if handling.commit == Commit::Batch {
@@ -90,13 +95,13 @@ impl Taker<'_> {
         }
     }
 
-    fn process(&self, job: Job) -> Result<(), ChildError> {
+    fn process(&self, job: Job, service: &mut Service) -> Result<(), ChildError> {
         // Revoked while the batch was gathered.
         if self.handling.commit.hands_back() && job.lease.has_ended() {
             return Ok(());
         }
-        labour(&self.handling.work, &job);
-        self.context.processed(&job);
+        let outcome = service.handle(&job);
+        self.context.settle(job, outcome);
         self.commit_if_due();
         self.context.check()
     }

@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::{Context, Member};
 use super::hand::Mark;
-use super::queue::Answer;
+use super::queue::{Answer, Queue};
 use crate::experiment::Commit;
 
 impl Commit {
@@ -86,7 +86,10 @@ impl Context {
         if offsets.count() == 0 {
             return false;
         }
-        let result = member.commit(&offsets, mode);
+        let result = match mode {
+            CommitMode::Sync => member.commit(&offsets, mode),
+            CommitMode::Async => Queue::of(member).commit(&offsets),
+        };
         if let Err(error) = &result {
             tracing::warn!("{error}");
         }
@@ -100,23 +103,6 @@ impl Context {
         if waits || result.is_err() {
             notes.answered(&answers);
         }
-        if waits {
-            notes.awaited = answers.iter().map(|answer| (answer.partition, answer.offset)).collect();
-        }
         true
-    }
-
-    /// librdkafka tells of an answer to a commit of any kind. The one to a synchronous commit is known already.
-    pub(super) fn told_of_commit(&self, answers: &[Answer]) {
-        let is_heard_of_here = match self.commit {
-            Commit::Auto | Commit::AfterAsync | Commit::AfterAsyncSyncClose => true,
-            Commit::Before | Commit::AfterSync | Commit::Batch | Commit::Contiguous | Commit::Highest => false,
-        };
-        if is_heard_of_here {
-            let mut notes = self.notes();
-            let news = answers.iter().filter(|answer| !notes.awaited.contains(&(answer.partition, answer.offset)));
-            let news: Vec<Answer> = news.copied().collect();
-            notes.answered(&news);
-        }
     }
 }

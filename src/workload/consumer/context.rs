@@ -18,8 +18,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::hand::{Hand, Job};
+use super::dead_letters::{DeadLetters, Letter};
+use super::hand::{Hand, Job, Raw};
 use super::queue::{Answer, Fetched, Polled, Served};
+use super::service::Outcome;
 use super::workers::{Back, Pool};
 use crate::experiment::Commit;
 use crate::workload::child::{ChildError, Notices, log};
@@ -38,6 +40,8 @@ pub(super) struct Context {
     run: u64,
     pub(super) topic: String,
     pub(super) commit: Commit,
+    /// The side effect is in a sink, and is read from there when all is over: the journal is not to tell it.
+    has_sink: bool,
     notes: Fragile<RefCell<Notes>>,
     shown: Arc<Shown>,
     notices: Notices,
@@ -48,10 +52,12 @@ pub(super) struct Notes {
     pub hand: Hand,
     /// Who processes, if it is not the polling thread.
     pool: Option<Pool>,
+    /// Where messages go that can't be processed.
+    dead_letters: Option<DeadLetters>,
+    /// Messages that the sink had already.
+    repeats: u64,
     /// CLOCK_BOOTTIME.
     pub committed_ns: u64,
-    /// Partitions and positions of the last synchronous commit.
-    pub awaited: BTreeSet<(i32, i64)>,
     polled: u64,
     processed: u64,
     /// The journal could not be written: nothing is, and nothing is committed, any more.
@@ -88,7 +94,8 @@ impl Context {
     pub fn new(
         spec: &ClientSpec,
         commit: Commit,
-        pool: Option<Pool>,
+        has_sink: bool,
+        (pool, dead_letters): (Option<Pool>, Option<DeadLetters>),
         journal: JournalWriter,
         shown: Arc<Shown>,
         notices: Notices,
@@ -97,8 +104,9 @@ impl Context {
             journal,
             hand: Hand::default(),
             pool,
+            dead_letters,
+            repeats: 0,
             committed_ns: boottime_ns(),
-            awaited: BTreeSet::new(),
             polled: 0,
             processed: 0,
             halted: false,
@@ -106,7 +114,7 @@ impl Context {
             noticed: BTreeSet::new(),
         };
         let notes = Fragile::new(RefCell::new(notes));
-        Self { run: spec.run, topic: spec.topic.clone(), commit, notes, shown, notices }
+        Self { run: spec.run, topic: spec.topic.clone(), commit, has_sink, notes, shown, notices }
     }
 
     pub fn topic(&self) -> &str {
@@ -114,7 +122,11 @@ impl Context {
     }
 
     pub fn into_journal(self) -> JournalWriter {
-        self.notes.into_inner().into_inner().journal
+        let notes = self.notes.into_inner().into_inner();
+        if notes.repeats > 0 {
+            self.notices.send(format!("the sink had {} messages already, which changed nothing", notes.repeats));
+        }
+        notes.journal
     }
 
     pub(super) fn notes(&self) -> RefMut<'_, Notes> {
@@ -195,21 +207,49 @@ impl Context {
             notes.polled += 1;
             self.shown.polled.store(notes.polled, Ordering::Release);
             let lease = notes.hand.taken(partition, offset);
-            job = Some(Job { partition, offset, identity, lease });
+            let raw = notes
+                .dead_letters
+                .as_ref()
+                .map(|_| Raw { key: fetched.key().map(<[u8]>::to_vec), payload: fetched.payload().to_vec() });
+            job = Some(Job { partition, offset, identity, lease, raw });
         }
         notes.check().map(|()| job)
     }
 
-    /// The message's side effect: its entry in the journal, whoever owns its partition by now.
-    pub fn processed(&self, job: &Job) {
-        let &Job { partition, offset, identity, .. } = job;
-        let at_ns = boottime_ns();
+    /// Notes what became of a message. Its side effect is the journal's entry, whoever owns its partition by now, or
+    /// the sink's row.
+    pub fn settle(&self, job: Job, outcome: Outcome) {
+        let (partition, offset, identity) = (job.partition, job.offset, job.identity);
         let mut notes = self.notes();
-        notes.write([&Record::Processed { partition, offset, identity, at_ns }]);
-        notes.processed += 1;
-        self.shown.processed.store(notes.processed, Ordering::Release);
+        let notes = &mut *notes;
+        match outcome {
+            Outcome::Done => {
+                if !self.has_sink {
+                    notes.write([&Record::Processed { partition, offset, identity, at_ns: boottime_ns() }]);
+                }
+                notes.processed += 1;
+                self.shown.processed.store(notes.processed, Ordering::Release);
+                self.done(notes, &job);
+            }
+            Outcome::Repeat => {
+                notes.repeats += 1;
+                self.done(notes, &job);
+            }
+            Outcome::PassedOver => self.done(notes, &job),
+            Outcome::DeadLetter { reason, attempts } => {
+                if let Some(dead_letters) = &mut notes.dead_letters {
+                    notes.hand.lent(&job);
+                    dead_letters.put(Letter { job, reason, attempts });
+                }
+            }
+            Outcome::Left => {}
+        }
+    }
+
+    /// Nothing is to be done about the message any more.
+    fn done(&self, notes: &mut Notes, job: &Job) {
         if let Some(fence) = notes.hand.done(job) {
-            self.at_fence(&mut notes, partition, fence, at_ns);
+            self.at_fence(notes, job.partition, fence, boottime_ns());
         }
     }
 
@@ -223,23 +263,30 @@ impl Context {
         }
     }
 
-    /// Messages with workers or in their queue.
+    /// Messages with workers or in their queue, or on their way to the dead-letter topic.
     pub fn lent(&self) -> usize {
-        self.notes().pool.as_ref().map_or(0, Pool::lent)
+        let notes = self.notes();
+        notes.pool.as_ref().map_or(0, Pool::lent) + notes.dead_letters.as_ref().map_or(0, DeadLetters::open)
     }
 
-    /// Takes back all that workers have done; waits for the first of it.
+    /// Takes back all that workers have done, waiting for the first of it, and all that is safe among the dead
+    /// letters, waiting for these where there are no workers.
     pub fn take_back(&self, wait: Duration) {
         let mut wait = wait;
         loop {
             let mut notes = self.notes();
-            let Some(Back { job, is_done }) = notes.pool.as_mut().and_then(|pool| pool.next_back(wait)) else { return };
+            let Some(Back { job, outcome }) = notes.pool.as_mut().and_then(|pool| pool.next_back(wait)) else { break };
             notes.hand.back(&job);
             drop(notes);
-            if is_done {
-                self.processed(&job);
-            }
+            self.settle(job, outcome);
             wait = Duration::ZERO;
+        }
+        let mut notes = self.notes();
+        let notes = &mut *notes;
+        let wait = if notes.pool.is_some() { Duration::ZERO } else { wait };
+        for job in notes.dead_letters.as_mut().map(|letters| letters.safe(wait)).unwrap_or_default() {
+            notes.hand.back(&job);
+            self.done(notes, &job);
         }
     }
 
@@ -363,7 +410,7 @@ impl ConsumerContext for Context {
 
 impl Served for Context {
     fn committed(&self, answers: &[Answer]) {
-        self.told_of_commit(answers);
+        self.notes().answered(answers);
     }
 }
 

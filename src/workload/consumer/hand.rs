@@ -34,6 +34,15 @@ pub(super) struct Job {
     /// Who it is; none if it is none of this run's.
     pub identity: Option<Identity>,
     pub lease: Lease,
+    /// The record as it was, where that may be needed.
+    pub raw: Option<Raw>,
+}
+
+/// A record's own bytes.
+#[derive(Debug)]
+pub(super) struct Raw {
+    pub key: Option<Vec<u8>>,
+    pub payload: Vec<u8>,
 }
 
 /// Up to where a partition may be committed.
@@ -209,7 +218,7 @@ mod tests {
     use super::*;
 
     fn take(hand: &mut Hand, offset: i64) -> Job {
-        Job { partition: 1, offset, identity: None, lease: hand.taken(1, offset) }
+        Job { partition: 1, offset, identity: None, lease: hand.taken(1, offset), raw: None }
     }
 
     fn due(hand: &Hand, mark: Mark) -> Vec<(i32, i64)> {

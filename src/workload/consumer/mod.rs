@@ -8,17 +8,22 @@
 //! at close.
 //!
 //! Only the polling thread journals and commits: workers give messages back to it, and a message is
-//! processed when that thread has written so.
+//! processed when that thread has written so. Where a sink holds the side effect, it is the sink's row instead,
+//! which is read when the run is over ([`effects`]).
 //!
 //! Fence records are no messages: they are seen, not processed, and their offset is committed as any.
 
 mod batches;
 mod commit;
 mod context;
+mod dead_letters;
 mod hand;
 mod queue;
-mod work;
+mod service;
+mod sink;
 mod workers;
+
+pub use sink::{SINKS, effects, sink_path};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +33,14 @@ use lossproof_ledger::journal::{Header, JournalWriter, Source};
 use rdkafka::consumer::Consumer;
 
 use self::context::{Context, Member, Shown};
+use self::dead_letters::DeadLetters;
 use self::queue::Queue;
+use self::service::{Plan, Service};
 use self::workers::Pool;
 use super::child::{Board, ChildError, Control, notices};
 use super::config;
 use super::spec::{ClientSpec, Consuming};
-use crate::experiment::{Commit, Handling};
+use crate::experiment::{Commit, Handling, Sink};
 
 /// How long a poll waits: commits and the parent's commands are looked at in between.
 const POLL_MAX: Duration = Duration::from_millis(50);
@@ -88,14 +95,25 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
         move || shown.status()
     });
     let handling = &consuming.handling;
-    let pool = handling.workers.as_ref().map(|workers| Pool::start(workers.threads, &handling.work)).transpose()?;
-    let context = Context::new(spec, handling.commit, pool, journal, shown, notices);
+    let plan = Plan {
+        work: handling.work.clone(),
+        failure: handling.failure.clone(),
+        started_ns: consuming.started_ns,
+        sink: consuming.sink.clone(),
+        control: Arc::clone(control),
+    };
+    let pool = handling.workers.as_ref().map(|workers| Pool::start(workers.threads, &plan)).transpose()?;
+    let dead_letters = handling.has_dead_letters().then(|| DeadLetters::start(spec)).transpose()?;
+    let has_sink = plan.sink.is_some();
+    let context = Context::new(spec, handling.commit, has_sink, (pool, dead_letters), journal, shown, notices);
     let member: Member = config::consumer(spec, consuming).client().create_with_context(context)?;
     member.subscribe(&[member.context().topic()])?;
     let result = if is_plain(handling) {
         poll_until_end(&member, handling, control).and_then(|()| leave(&member))
     } else {
-        batches::poll_until_end(&member, handling, control).and_then(|()| batches::leave(&member))
+        Service::open(&plan)
+            .and_then(|service| batches::poll_until_end(&member, handling, service, control))
+            .and_then(|()| batches::leave(&member))
     };
     let context = Arc::clone(member.context());
     drop(member);
@@ -106,9 +124,10 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
 
 /// Whether a message is done as soon as it is polled, so that nothing is ever in hand.
 fn is_plain(handling: &Handling) -> bool {
-    let Handling { commit, batch, workers, work, .. } = handling;
+    let Handling { commit, batch, workers, work, failure, sink, .. } = handling;
     let by_batches = *batch > 1 || matches!(commit, Commit::Before | Commit::Batch);
-    !by_batches && workers.is_none() && work.longest().is_zero()
+    let takes_time = !work.longest().is_zero() || failure.is_some() || *sink != Sink::None;
+    !by_batches && workers.is_none() && !takes_time
 }
 
 fn poll_until_end(member: &Member, handling: &Handling, control: &Control) -> Result<(), ChildError> {

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use rdkafka::bindings::{
     RD_KAFKA_EVENT_ERROR, RD_KAFKA_EVENT_FETCH, RD_KAFKA_EVENT_LOG, RD_KAFKA_EVENT_OFFSET_COMMIT,
-    RD_KAFKA_EVENT_REBALANCE, rd_kafka_event_destroy, rd_kafka_event_error, rd_kafka_event_error_is_fatal,
-    rd_kafka_event_error_string, rd_kafka_event_log, rd_kafka_event_message_next, rd_kafka_event_t,
-    rd_kafka_event_topic_partition_list, rd_kafka_event_type, rd_kafka_header_get_all, rd_kafka_headers_t,
-    rd_kafka_message_headers, rd_kafka_message_t, rd_kafka_queue_destroy, rd_kafka_queue_get_consumer,
-    rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_resp_err_t,
+    RD_KAFKA_EVENT_REBALANCE, rd_kafka_commit_queue, rd_kafka_event_destroy, rd_kafka_event_error,
+    rd_kafka_event_error_is_fatal, rd_kafka_event_error_string, rd_kafka_event_log, rd_kafka_event_message_next,
+    rd_kafka_event_t, rd_kafka_event_topic_partition_list, rd_kafka_event_type, rd_kafka_header_get_all,
+    rd_kafka_headers_t, rd_kafka_message_headers, rd_kafka_message_t, rd_kafka_queue_destroy,
+    rd_kafka_queue_get_consumer, rd_kafka_queue_poll, rd_kafka_queue_t, rd_kafka_resp_err_t,
 };
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -24,7 +24,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 /// A context that is told of answers to commits in its own form.
 pub(super) trait Served: ConsumerContext {
-    /// The broker answered a commit that librdkafka made by itself.
+    /// The broker answered a commit that librdkafka made by itself, or an asynchronous one.
     fn committed(&self, answers: &[Answer]);
 }
 
@@ -89,6 +89,14 @@ impl<'a, C: Served> Queue<'a, C> {
             }
         }
         self.serve_event(&event).map(Polled::Error)
+    }
+
+    /// Commits without waiting; the answer comes by the queue. (rdkafka's own asynchronous commit is never answered.)
+    pub fn commit(&self, offsets: &TopicPartitionList) -> KafkaResult<()> {
+        let client = self.member.client().native_ptr();
+        // SAFETY: client, list and queue are alive; the list is copied.
+        let code = unsafe { rd_kafka_commit_queue(client, offsets.ptr(), self.raw, None, std::ptr::null_mut()) };
+        if is_ok(code) { Ok(()) } else { Err(KafkaError::ConsumerCommit(code.into())) }
     }
 
     /// Handles an event, and gives an error. Records are dropped as if they had never been fetched: their offsets
@@ -172,6 +180,13 @@ impl Fetched<'_> {
         }
         // SAFETY: librdkafka gives as many bytes, which live as long as the event that `self` owns.
         unsafe { std::slice::from_raw_parts(payload, self.message.len) }
+    }
+
+    /// None without one.
+    pub fn key(&self) -> Option<&[u8]> {
+        let key = self.message.key.cast::<u8>();
+        // SAFETY: as of the payload.
+        (!key.is_null()).then(|| unsafe { std::slice::from_raw_parts(key, self.message.key_len) })
     }
 
     pub fn has_header(&self, wanted: &str) -> bool {

@@ -8,15 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use super::hand::Job;
-use super::work::labour;
-use crate::experiment::Work;
+use super::service::{Outcome, Plan, Service};
 use crate::workload::child::ChildError;
 
 /// A message that came back from a worker.
 pub(super) struct Back {
     pub job: Job,
-    /// False: its lease had ended before a worker came to it.
-    pub is_done: bool,
+    pub outcome: Outcome,
 }
 
 /// The threads, as the polling thread sees them. They end with the process.
@@ -51,14 +49,14 @@ impl Jobs {
 }
 
 impl Pool {
-    pub fn start(threads: u16, work: &Work) -> Result<Self, ChildError> {
+    pub fn start(threads: u16, plan: &Plan) -> Result<Self, ChildError> {
         let jobs = Arc::new(Jobs::default());
         let (done, back) = channel();
         for number in 0..threads {
-            let (jobs, work, done) = (Arc::clone(&jobs), work.clone(), done.clone());
+            let (jobs, service, done) = (Arc::clone(&jobs), Service::open(plan)?, done.clone());
             thread::Builder::new()
                 .name(format!("worker-{number}"))
-                .spawn(move || labour_for_ever(&jobs, &work, &done))
+                .spawn(move || work_for_ever(&jobs, service, &done))
                 .map_err(ChildError::Thread)?;
         }
         Ok(Self { jobs, back, lent: 0 })
@@ -84,14 +82,11 @@ impl Pool {
     }
 }
 
-fn labour_for_ever(jobs: &Jobs, work: &Work, done: &Sender<Back>) {
+fn work_for_ever(jobs: &Jobs, mut service: Service, done: &Sender<Back>) {
     loop {
         let job = jobs.take();
-        let is_done = !job.lease.has_ended();
-        if is_done {
-            labour(work, &job);
-        }
-        if done.send(Back { job, is_done }).is_err() {
+        let outcome = if job.lease.has_ended() { Outcome::Left } else { service.handle(&job) };
+        if done.send(Back { job, outcome }).is_err() {
             return;
         }
     }
@@ -100,23 +95,26 @@ fn labour_for_ever(jobs: &Jobs, work: &Work, done: &Sender<Back>) {
 #[cfg(test)]
 mod tests {
     use super::super::hand::Lease;
+    use super::super::service::tests::{job, plan};
     use super::*;
+    use crate::experiment::Work;
 
     #[test]
     fn what_was_lent_comes_back() {
         let work = Work { each: Duration::from_millis(1), stragglers: None };
-        let mut pool = Pool::start(3, &work).unwrap();
+        let mut pool = Pool::start(3, &plan(work, None)).unwrap();
         let (lease, ended) = (Lease::default(), Lease::default());
         ended.end();
-        for offset in 0..20 {
-            let lease = if offset < 15 { &lease } else { &ended };
-            pool.lend(Job { partition: 0, offset, identity: None, lease: lease.clone() });
+        for n in 0..20 {
+            let lease = if n < 15 { &lease } else { &ended };
+            pool.lend(Job { lease: lease.clone(), ..job(n) });
         }
         let mut back: Vec<(i64, bool)> = (0..20)
-            .map(|_| pool.next_back(Duration::from_secs(60)).map(|back| (back.job.offset, back.is_done)).unwrap())
+            .map(|_| pool.next_back(Duration::from_secs(60)).unwrap())
+            .map(|back| (back.job.offset, back.outcome == Outcome::Done))
             .collect();
         back.sort_unstable();
-        assert_eq!(back, (0..20).map(|offset| (offset, offset < 15)).collect::<Vec<_>>());
+        assert_eq!(back, (0..20).map(|n| (n + 10, n < 15)).collect::<Vec<_>>());
         assert_eq!(pool.lent(), 0);
         assert!(pool.next_back(Duration::ZERO).is_none());
     }

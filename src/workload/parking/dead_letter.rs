@@ -6,6 +6,9 @@ use rdkafka::message::{Header, OwnedHeaders};
 /// Suffix of a topic's name that makes its dead-letter topic's.
 pub const SUFFIX: &str = ".dlq";
 
+/// The same for the one that its consumers write: what is there was in the log, what is in the other was not.
+pub const CONSUMER_SUFFIX: &str = ".consumer.dlq";
+
 /// What is known of a message that is put aside. Somebody decides by this what to do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Context<'a> {

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 mod consumers;
+mod handling;
 mod kills;
 mod lifecycle;
 mod producers;
@@ -97,7 +98,11 @@ impl Run {
     fn handler(&self, handling: Handling, pairs: &[(&str, &str)]) -> ClientSpec {
         let mut pairs = pairs.to_vec();
         pairs.push(("auto.offset.reset", "earliest"));
-        self.spec(Role::Consumer, &pairs, Behaviour::Consumer(Consuming { group: "g".into(), handling }))
+        self.spec(
+            Role::Consumer,
+            &pairs,
+            Behaviour::Consumer(Consuming { group: "g".into(), handling, started_ns: 0, sink: None }),
+        )
     }
 
     async fn start(&self, spec: &ClientSpec) -> (ClientProcess, UnboundedReceiver<Event>) {
