@@ -60,9 +60,6 @@ pub enum ChildError {
     /// The consumer met an error that it can't go on from.
     #[error("fatal consumer error: {0}")]
     ConsumerFatal(String),
-    /// The sink can't be opened.
-    #[error("the sink: {0}")]
-    Sink(#[from] rusqlite::Error),
     /// A thread panicked; its message is in the log.
     #[error("a thread panicked")]
     Panicked,
