@@ -411,7 +411,8 @@ fn commit_fits(check: &mut Check, given: &Given, commit: Commit, with_workers: b
         Commit::Auto | Commit::Before | Commit::Batch => return true,
     };
     if is_wrong {
-        let at = given.find("commit").or_else(|| given.find("processing"));
+        // What was extended may say the other.
+        let at = if with_workers { given.find("processing") } else { given.find("commit") };
         let problem = Problem::new(format!("`commit: {}` {needs}", commit.word()));
         check.report(match at {
             Some(setting) => problem.at(&setting.value.1, "does not go with how messages are processed").hint(hint),

@@ -54,6 +54,8 @@ impl Starter {
 pub(super) struct Client {
     /// How long its own options let it take to end well.
     end_limit: Duration,
+    /// How long it may do nothing and yet go on.
+    idle_limit: Duration,
     now: Mutex<Incarnation>,
 }
 
@@ -132,8 +134,9 @@ impl Clients {
         let starter = Starter { exe, run_dir: stage.run_dir.to_owned(), events };
         let start = async |spec: ClientSpec| {
             let end_limit = spec.end_limit().with_context(|| format!("the options of client {}", spec.name()))?;
+            let idle_limit = spec.idle_limit().with_context(|| format!("the options of client {}", spec.name()))?;
             let process = Some(starter.start(&spec).await?);
-            anyhow::Ok(Client { end_limit, now: Mutex::new(Incarnation { spec, process }) })
+            anyhow::Ok(Client { end_limit, idle_limit, now: Mutex::new(Incarnation { spec, process }) })
         };
         let started_ns = boottime_ns();
         std::fs::create_dir_all(stage.run_dir.join(SINKS)).context("the folder of sinks")?;
@@ -245,13 +248,15 @@ impl Clients {
         Ok(())
     }
 
-    /// Waits until each group has read the fence of each partition, or `limit`; what is missing then is
-    /// told by the groups' positions.
+    /// Waits until each group has read the fence of each partition, or stands still, or `limit`; what is missing
+    /// then is told by the groups' positions.
     pub async fn consumers_reach(&self, fences: &[BTreeMap<i32, i64>], limit: Duration) {
         let waits = self.profiles.iter().zip(fences).map(async |(profile, fences)| {
             let wanted: BTreeSet<i32> = fences.keys().copied().collect();
             let members = profile.members.iter().filter_map(Client::process);
             let mut changes: Vec<_> = members.map(|process| process.status()).collect();
+            let idle_limit = profile.members.iter().map(|member| member.idle_limit).max().unwrap_or(limit).min(limit);
+            let (mut progress, mut idle_since) = (Vec::new(), Instant::now());
             // A group without members sees nothing more.
             while !changes.is_empty() {
                 let seen: BTreeSet<i32> =
@@ -259,8 +264,13 @@ impl Clients {
                 if seen.is_superset(&wanted) {
                     return;
                 }
+                let now: Vec<Progress> = changes.iter().map(|status| status.borrow().progress.clone()).collect();
+                if now != progress {
+                    (progress, idle_since) = (now, Instant::now());
+                }
                 let any = changes.iter_mut().map(|status| Box::pin(status.changed()));
-                let (ended, ..) = futures_util::future::select_all(any).await;
+                let any = futures_util::future::select_all(any);
+                let Ok((ended, ..)) = tokio::time::timeout_at(idle_since + idle_limit, any).await else { return };
                 if ended.is_err() {
                     // A member is gone, and will see no more.
                     return;

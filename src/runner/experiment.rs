@@ -298,7 +298,7 @@ impl Stage<'_> {
     async fn begin_groups(&self, groups: &[String]) -> Result<()> {
         for (profile, group) in self.experiment.profiles.iter().zip(groups) {
             let group = self.group(profile, group, BTreeMap::new());
-            tokio::task::spawn_blocking(move || position::begin(&group)).await??;
+            tokio::task::spawn_blocking(move || position::begin(&group, FENCE_LIMIT)).await??;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Where a group stands in each partition when the drain ends, and how that is known.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use lossproof_ledger::event::PositionSource;
@@ -72,8 +72,8 @@ pub fn positions(group: &Group, limit: Duration) -> Result<BTreeMap<i32, (i64, P
 /// operator does once.
 ///
 /// # Errors
-/// When the group's coordinator does not take it.
-pub fn begin(group: &Group) -> Result<()> {
+/// When the group's coordinator does not take it within `limit`.
+pub fn begin(group: &Group, limit: Duration) -> Result<()> {
     if !matches!(group.reset.as_deref(), Some("error")) {
         return Ok(());
     }
@@ -81,7 +81,19 @@ pub fn begin(group: &Group) -> Result<()> {
     for partition in 0..group.partitions {
         beginning.add_partition_offset(&group.topic, partition, Offset::Offset(0))?;
     }
-    client(group)?.commit(&beginning, CommitMode::Sync).context("the first position of a group")
+    let client = client(group)?;
+    let until = Instant::now() + limit;
+    // On a fresh cluster coordinators are found only after a while.
+    loop {
+        match client.commit(&beginning, CommitMode::Sync) {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() >= until => return Err(error).context("the first position of a group"),
+            Err(error) => {
+                tracing::debug!("the first position of {}: {error}", group.group);
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+    }
 }
 
 /// librdkafka's names for it; its default is the end (`largest`).

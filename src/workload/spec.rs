@@ -144,6 +144,18 @@ impl ClientSpec {
         }
     }
 
+    /// How long a member of a group may do nothing at all before it is certain that it will not go on: until the session
+    /// of another one has ended, whose partitions it waits for, and what it has in hand is done.
+    ///
+    /// # Errors
+    /// If librdkafka refuses the options.
+    pub fn idle_limit(&self) -> KafkaResult<Duration> {
+        const MARGIN: Duration = Duration::from_secs(10);
+        let Behaviour::Consumer(consuming) = &self.behaviour else { return Ok(Duration::MAX) };
+        let session_ms = config::consumer(self, consuming).number("session.timeout.ms")?;
+        Ok(Duration::from_millis(session_ms).max(consuming.in_hand_limit()) + MARGIN)
+    }
+
     /// How long ending well may take by the client's own timeouts: a producer delivers or gives up
     /// what it holds within `message.timeout.ms`, a consumer commits within `socket.timeout.ms`, once what it
     /// has in hand is done. A producer without limit (`message.timeout.ms=0`) is given five minutes.

@@ -89,7 +89,7 @@ fn seen(journal: &Journal) -> Seen {
             Record::Committed { partition, offset, ok, .. } => {
                 assert!(ok);
                 let before = committed.insert(partition, offset);
-                assert!(before < Some(offset), "each answer is journalled once");
+                assert!(before <= Some(offset), "never back");
                 seen.commits += 1;
                 seen.too_early += usize::from(open.range((partition, 0)..(partition, offset)).next().is_some());
             }
@@ -206,7 +206,8 @@ async fn what_fails_is_passed_over_by_a_commit_in_the_handler() {
     let seen = seen(&journal);
     let poison = polled - seen.processed.len() as u64;
     assert_eq!(polled, topic.offered);
-    assert!((8..=12).contains(&poison), "{poison}");
+    // Of two streams.
+    assert!((topic.offered / 10 - 2..=topic.offered / 10).contains(&poison), "{poison} of {}", topic.offered);
     assert_eq!(topic.committed(), i64::try_from(topic.offered).unwrap() + 2);
 }
 
