@@ -247,8 +247,6 @@ async fn dead_letters_are_safe_before_their_offsets_are_committed() {
     ] {
         let topic = Topic::with(200).await;
         topic.mock.create_topic("t.consumer.dlq", 2, 1).unwrap();
-        // The letters take their time.
-        topic.mock.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 3]);
         let mut spec = topic.run.handler(handling, &[]);
         spec.id.member = member;
         let seen = seen(&topic.consumed_by(&spec).await);
