@@ -10,6 +10,7 @@ pub mod cause;
 pub mod clock;
 pub mod counts;
 pub mod event;
+pub mod gaps;
 pub mod journal;
 pub mod metric;
 pub mod payload;
