@@ -53,8 +53,7 @@ impl Detector {
     pub fn see(&mut self, message: &Identity) -> Option<Alarm> {
         let stream = StreamId { producer: message.producer, partition: message.partition };
         let sequence = message.sequence;
-        let expected =
-            self.streams.entry(stream).or_insert_with(|| Expected { next: sequence, gaps: BTreeMap::new() });
+        let expected = self.streams.entry(stream).or_insert_with(|| Expected { next: sequence, gaps: BTreeMap::new() });
         if sequence < expected.next {
             return expected.fill(sequence).then_some(Alarm::Late { stream, sequence });
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::availability::{Latency, Span, Times};
 use crate::counts::Counts;
+use crate::gaps::Score;
 use crate::reconcile::Reconciliation;
 
 /// Which latency of many.
@@ -30,11 +31,40 @@ impl Quantile {
     }
 }
 
+/// What is asked of a gap detector's score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Gaps {
+    /// Losses that it found.
+    Found,
+    /// Losses that it missed.
+    Missed,
+    /// Of these, those at the end of a stream.
+    MissedAtEnd,
+    /// What it took for lost and was not.
+    False,
+    /// What it took for lost, and came late.
+    Late,
+}
+
+impl Gaps {
+    const fn of(self, score: &Score) -> u64 {
+        match self {
+            Self::Found => score.found,
+            Self::Missed => score.missed,
+            Self::MissedAtEnd => score.missed_at_end,
+            Self::False => score.false_alarms,
+            Self::Late => score.withdrawn,
+        }
+    }
+}
+
 /// Something measured of a profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Metric {
     /// A count of `report.json`, by name.
     Count(&'static str),
+    /// How good its gap detection was.
+    Gaps(Gaps),
     /// Messages that came due in the longest times without an ack in a fault; of the faults, the
     /// most.
     Waited,
@@ -58,8 +88,13 @@ pub enum Metric {
     EndToEnd(Quantile),
 }
 
-/// The metrics that follow from times, by name.
-const TIMED: &[(&str, Metric)] = &[
+/// The metrics that are no counts of messages, by name.
+const OTHERS: &[(&str, Metric)] = &[
+    ("gaps_found", Metric::Gaps(Gaps::Found)),
+    ("gaps_missed", Metric::Gaps(Gaps::Missed)),
+    ("gaps_missed_at_end", Metric::Gaps(Gaps::MissedAtEnd)),
+    ("gaps_false", Metric::Gaps(Gaps::False)),
+    ("gaps_late", Metric::Gaps(Gaps::Late)),
     ("waited", Metric::Waited),
     ("lag_max", Metric::LagMax),
     ("unavailable", Metric::Unavailable),
@@ -86,15 +121,15 @@ const TIMED: &[(&str, Metric)] = &[
 
 /// The names of all metrics.
 pub fn known_metrics() -> impl Iterator<Item = &'static str> {
-    Counts::NAMES.iter().copied().chain(TIMED.iter().map(|(name, _)| *name))
+    Counts::NAMES.iter().copied().chain(OTHERS.iter().map(|(name, _)| *name))
 }
 
 impl Metric {
     /// The metric of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        let timed = TIMED.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric);
-        timed.or_else(|| Counts::NAMES.iter().find(|known| **known == name).map(|count| Self::Count(count)))
+        let other = OTHERS.iter().find(|(known, _)| *known == name).map(|(_, metric)| *metric);
+        other.or_else(|| Counts::NAMES.iter().find(|known| **known == name).map(|count| Self::Count(count)))
     }
 
     /// Its name.
@@ -103,7 +138,7 @@ impl Metric {
         match self {
             Self::Count(name) => name,
             // Every other metric is in the table, as a test makes sure.
-            timed => TIMED.iter().find(|(_, metric)| *metric == timed).map_or("", |(name, _)| *name),
+            other => OTHERS.iter().find(|(_, metric)| *metric == other).map_or("", |(name, _)| *name),
         }
     }
 
@@ -111,19 +146,21 @@ impl Metric {
     /// microseconds.
     #[must_use]
     pub const fn is_time(self) -> bool {
-        !matches!(self, Self::Count(_) | Self::Waited | Self::LagMax)
+        !matches!(self, Self::Count(_) | Self::Gaps(_) | Self::Waited | Self::LagMax)
     }
 
     /// Whether it follows from times, which a host that is too busy makes worthless.
     #[must_use]
     pub const fn is_timed(self) -> bool {
-        !matches!(self, Self::Count(_))
+        !matches!(self, Self::Count(_) | Self::Gaps(_))
     }
 
     /// What complete witnesses prove of it; none if it cannot be measured at all. Of times, nothing is
     /// known without all of the clients' journals: what is missing might shorten or lengthen them.
+    ///
+    /// `gaps`: the score of its gap detection, if it had one.
     #[must_use]
-    pub fn known(self, reconciliation: &Reconciliation, times: &Times) -> Option<Known> {
+    pub fn known(self, reconciliation: &Reconciliation, times: &Times, gaps: Option<&Score>) -> Option<Known> {
         match self {
             Self::Count(name) => return known_count(name, reconciliation),
             // Follows from the run's events alone.
@@ -134,6 +171,9 @@ impl Metric {
         }
         match self {
             Self::Count(_) | Self::RecoveredWithin | Self::LagMax => None,
+            // What was lost is the measure.
+            Self::Gaps(_) if reconciliation.partitions.iter().any(|p| !p.audit_complete) => None,
+            Self::Gaps(which) => gaps.map(|score| Known::exactly(which.of(score))),
             Self::Waited => {
                 let waited = times.windows.iter().filter(|window| window.unavailable.is_some());
                 waited.map(|window| window.waited).max().map(Known::exactly)
@@ -375,7 +415,7 @@ mod tests {
     #[test_case("ack_latency_in_faults_p99", 103_000; "of the worst fault")]
     #[test_case("end_to_end_p999", 204_000)]
     fn what_is_measured_is_known_in_microseconds(name: &str, us: u64) {
-        let known = |complete| Metric::named(name).unwrap().known(&journals(complete), &times());
+        let known = |complete| Metric::named(name).unwrap().known(&journals(complete), &times(), None);
         assert_eq!(known(true), Some(exactly(us)));
         // These are told by events alone.
         assert_eq!(known(false).is_some(), ["recovered_within", "lag_max"].contains(&name));
@@ -383,14 +423,14 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_known() {
-        for (name, metric) in TIMED {
-            assert_eq!(metric.known(&journals(true), &Times::default()), None, "{name}");
+        for (name, metric) in OTHERS {
+            assert_eq!(metric.known(&journals(true), &Times::default(), None), None, "{name}");
         }
     }
 
     #[test]
     fn a_time_that_had_not_ended_is_known_from_below() {
         let times = Times { unavailable: Some(Span { ms: 5, at_least: true }), ..Times::default() };
-        assert_eq!(Metric::Unavailable.known(&journals(true), &times), Some(at_least(5_000)));
+        assert_eq!(Metric::Unavailable.known(&journals(true), &times, None), Some(at_least(5_000)));
     }
 }

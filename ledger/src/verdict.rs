@@ -16,6 +16,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use crate::availability::Times;
+use crate::gaps::Score;
 use crate::metric::{Comparison, Holds, Known, Metric, US_PER_MS};
 use crate::reconcile::Reconciliation;
 
@@ -118,6 +119,8 @@ pub struct ProfileOutcome {
     pub reconciliation: Reconciliation,
     /// Its times.
     pub times: Times,
+    /// How good its gap detection was; none if it had none.
+    pub gaps: Option<Score>,
     /// Whether its consumers read only committed records (`isolation.level`, librdkafka's default).
     pub read_committed: bool,
     /// Whether the host was too busy for its producers to keep the offered rate: then its times

@@ -338,6 +338,7 @@ impl Account {
             profile: NAME.to_owned(),
             reconciliation: self.reconciliation.clone(),
             times: Times::default(),
+            gaps: None,
             read_committed: false,
             host_too_busy: false,
             deserted: Vec::new(),

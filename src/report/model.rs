@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use lossproof_ledger::availability::{Latency, Span};
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
+use lossproof_ledger::gaps::Score;
 use lossproof_ledger::verdict::{Reason, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +167,9 @@ pub struct Profile {
     pub journals_complete: bool,
     /// In numbers.
     pub counts: ProfileCounts,
+    /// How good its consumers' gap detection was; none if they had none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaps: Option<Score>,
     /// In ranges, with causes.
     #[serde(flatten)]
     pub anomalies: Anomalies,

@@ -98,6 +98,7 @@ fn baseline() -> Profile {
         topic: Some("lossproof-baseline".to_owned()),
         unread_partitions: Vec::new(),
         journals_complete: true,
+        gaps: None,
         anomalies: Anomalies::default(),
         counts: ProfileCounts {
             messages: Counts {
@@ -130,6 +131,7 @@ fn resilient() -> Profile {
         topic: Some("lossproof-resilient".to_owned()),
         unread_partitions: Vec::new(),
         journals_complete: true,
+        gaps: None,
         anomalies: Anomalies::default(),
         counts: ProfileCounts {
             messages: Counts {

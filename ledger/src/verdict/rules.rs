@@ -339,5 +339,5 @@ impl<'a> Judge<'a> {
 }
 
 fn known(outcome: &ProfileOutcome, promise: &Promise) -> Option<Known> {
-    promise.metric.known(&outcome.reconciliation, &outcome.times)
+    promise.metric.known(&outcome.reconciliation, &outcome.times, outcome.gaps.as_ref())
 }

@@ -44,6 +44,7 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
             }],
             ..Times::default()
         },
+        gaps: None,
         read_committed: true,
         host_too_busy: false,
         deserted: Vec::new(),

@@ -8,6 +8,7 @@ mod broker_logs;
 mod causes;
 mod error;
 mod evidence;
+mod gaps;
 mod gone;
 mod history;
 mod members;
@@ -34,6 +35,7 @@ use parts::{Part, Parts};
 
 pub use error::JudgeError;
 pub use evidence::JOURNALS;
+pub use gaps::FOLDER as GAPS;
 pub use history::EVENTS;
 
 /// File of the resolved experiment in a run directory.
@@ -96,8 +98,10 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
             evidence.times.lag_seen_max = topic.and_then(|topic| topic.lag_max);
             gone::leave_out(&mut evidence.times.windows, experiment, history, profile);
             let ranges = causes::explain(&journals, profile, &history.causes, &evidence.reconciliation)?;
+            let gaps = gaps::score(run_dir, &profile.name, &journals, &ranges)?;
             explained.insert(profile.name.clone(), ranges);
             outcomes.push(ProfileOutcome {
+                gaps,
                 profile: profile.name.clone(),
                 read_committed: reads_committed(profile),
                 host_too_busy: too_busy(history, evidence.planned, &evidence.reconciliation.counts),
@@ -149,6 +153,7 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
                         .collect(),
                     journals_complete: outcome.reconciliation.journals_complete,
                     counts: counts(&outcome),
+                    gaps: outcome.gaps,
                     anomalies: explained.get(&outcome.profile).map(|ranges| Anomalies::of(ranges)).unwrap_or_default(),
                 };
                 (outcome.profile, profile)

@@ -2,6 +2,7 @@
 
 use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
+use lossproof_ledger::gaps::Score;
 
 use super::causes;
 use super::counts::UNSURE;
@@ -27,6 +28,7 @@ pub(super) fn lines(report: &Report, stored: String, style: Style, width: u16) -
         let [messages, records] = identities(&profile.counts.messages);
         lines.push(format!("{name:longest$}  balanced: {messages}"));
         lines.push(format!("{:longest$}  balanced: {records}", ""));
+        lines.extend(profile.gaps.as_ref().map(|score| format!("{:longest$}  gap detection: {}", "", gaps(score))));
     }
     lines.extend(causes::lines(report));
     for (index, fault) in report.faults.iter().enumerate() {
@@ -79,6 +81,21 @@ pub(super) fn identities(counts: &Counts) -> [String; 2] {
         format!("offered {} = {told} = {became}", thousands(counts.offered)),
         format!("records in the log {} = {records}", thousands(counts.records_in_log)),
     ]
+}
+
+/// How good gap detection was.
+fn gaps(score: &Score) -> String {
+    let Score { found, missed, missed_at_end, false_alarms, withdrawn } = *score;
+    format!(
+        "{} of {} lost messages found, {} missed ({} of these at the end of their stream); {} taken for lost that were \
+         not, {} that were only late",
+        thousands(found),
+        thousands(found + missed),
+        thousands(missed),
+        thousands(missed_at_end),
+        thousands(false_alarms),
+        thousands(withdrawn)
+    )
 }
 
 fn sum(parts: &[(u64, &str)]) -> String {
