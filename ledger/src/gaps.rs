@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::reconcile::StreamId;
 use crate::record::Identity;
 
+/// Folder of alarms in a run directory: for each detector `CLIENT.jsonl`, an alarm a line.
+pub const FOLDER: &str = "gaps";
+
 /// What a detector says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "alarm", rename_all = "snake_case")]

@@ -30,6 +30,7 @@ pub(super) const BEHAVIOURS: &[&str] = &[
     "on_failure",
     "tries",
     "sink",
+    "detect_gaps",
 ];
 
 /// What a consumer group does.
@@ -60,6 +61,9 @@ pub struct Handling {
     pub failure: Option<Failure>,
     /// Where the side effect of a message is.
     pub sink: Sink,
+    /// It keeps the next sequence that it expects of each producer, and raises an alarm where one is missing.
+    #[serde(default)]
+    pub detect_gaps: bool,
 }
 
 impl Default for Handling {
@@ -73,6 +77,7 @@ impl Default for Handling {
             work: Work::default(),
             failure: None,
             sink: Sink::None,
+            detect_gaps: false,
         }
     }
 }
@@ -257,7 +262,7 @@ impl ConsumerSpec {
     /// always told.
     #[must_use]
     pub fn behaviours(&self) -> Vec<(&'static str, String)> {
-        let Handling { commit, commit_interval, batch, workers, work, failure, sink } = &self.handling;
+        let Handling { commit, commit_interval, batch, workers, work, failure, sink, detect_gaps } = &self.handling;
         let mut all = vec![("members", self.members.to_string()), ("commit", commit.word().to_owned())];
         let time = |time: &Duration| humantime::format_duration(*time).to_string();
         if *commit_interval != COMMIT_INTERVAL {
@@ -292,6 +297,9 @@ impl ConsumerSpec {
         }
         if *sink != Sink::None {
             all.push(("sink", sink.word().to_owned()));
+        }
+        if *detect_gaps {
+            all.push(("detect_gaps", detect_gaps.word().to_owned()));
         }
         all
     }
@@ -358,6 +366,7 @@ fn handling(check: &mut Check, given: &Given, auto: Option<(bool, Span)>) -> Opt
     let work = work(check, given);
     let failure = failure(check, given);
     let sink = given.read_or(check, "sink", Sink::None, |text| word(text, "sink"));
+    let detect_gaps = given.read_or(check, "detect_gaps", false, |text| word(text, "answer"));
     let (commit, processing) = (commit?, processing?);
 
     let with_workers = processing == Processing::Workers;
@@ -394,7 +403,16 @@ fn handling(check: &mut Check, given: &Given, auto: Option<(bool, Span)>) -> Opt
     let batch = batch?.unwrap_or(if commit.is_of_batches() { BATCH } else { 1 });
     let workers = Workers { threads: threads?, queue: queue?, keep_polling: keep_polling? };
     let workers = with_workers.then_some(workers);
-    fits.then_some(Handling { commit, commit_interval: interval?, batch, workers, work: work?, failure, sink: sink? })
+    fits.then_some(Handling {
+        commit,
+        commit_interval: interval?,
+        batch,
+        workers,
+        work: work?,
+        failure,
+        sink: sink?,
+        detect_gaps: detect_gaps?,
+    })
 }
 
 /// Whether what is committed goes with who processes.

@@ -5,9 +5,12 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lossproof::report::judge::judge;
+use lossproof_ledger::gaps::Score;
+use lossproof_ledger::journal::{Header, JournalWriter, Source};
+use lossproof_ledger::record::{Identity, Place, Record};
 use test_case::test_case;
 
-use super::stored_run::{Course, store};
+use super::stored_run::{Course, RUN, store};
 
 /// Runs `lossproof analyze` in the run's folder.
 fn analyze(dir: &Path, args: &[&str]) -> Output {
@@ -98,4 +101,69 @@ fn all_mistakes_are_told_with_their_places() {
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("wrong.yaml:1:1"), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("did you mean `must_hold`?"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn gap_detection_is_scored_by_what_was_lost() {
+    let dir = store(&Course::default());
+    assert_eq!(judge(dir.path()).unwrap().profiles["baseline"].gaps, None);
+    // 11 to 16 are lost.
+    let alarms = [
+        r#"{"alarm":"gap","producer":1,"partition":0,"first":11,"last":15}"#,
+        r#"{"alarm":"gap","producer":1,"partition":0,"first":30,"last":31}"#,
+        r#"{"alarm":"late","producer":1,"partition":0,"sequence":31}"#,
+        r#"{"alarm":"gap","producer":1,"partition":0,"fir"#,
+    ];
+    fs::create_dir(dir.path().join("gaps")).unwrap();
+    fs::write(dir.path().join("gaps/baseline-consumer-0-0.jsonl"), alarms.join("\n")).unwrap();
+    let report = judge(dir.path()).unwrap();
+    let score = Score { found: 5, missed: 1, missed_at_end: 0, false_alarms: 1, withdrawn: 1 };
+    assert_eq!(report.profiles["baseline"].gaps, Some(score));
+    assert_eq!(report.profiles["resilient"].gaps, None);
+    for (expectation, code) in [("gaps_found: 5", 0), ("gaps_missed: 0", 1), ("gaps_false: 1", 0), ("gaps_late: 0", 1)]
+    {
+        let output = analyze(dir.path(), &["--expect", &format!("baseline.{expectation}")]);
+        assert_eq!(output.status.code(), Some(code), "{expectation}: {}", text(&output.stdout));
+    }
+    let shown = text(&analyze(dir.path(), &["--expect", "baseline.gaps_found: 5"]).stdout).to_owned();
+    assert!(shown.contains("gap detection: 5 of 6 lost messages found, 1 missed"), "{shown}");
+    // Where nobody looked, nothing is known.
+    assert_eq!(analyze(dir.path(), &["--expect", "resilient.gaps_missed: 0"]).status.code(), Some(2));
+}
+
+/// The look for what the baseline's clients have put aside, which found one message.
+fn parked(dir: &Path, sealed: bool) {
+    let experiment = fs::read_to_string(dir.join("experiment.yaml")).unwrap();
+    fs::write(dir.join("experiment.yaml"), experiment.replace("acks: 1 }", "acks: 1, on_error: spool }")).unwrap();
+    let header = Header { run: RUN, profile: "baseline".to_owned(), source: Source::Parking };
+    let mut journal = JournalWriter::create(&dir.join("journal"), &header).unwrap();
+    let identity = Identity { run: RUN, producer: 1, incarnation: 0, partition: 0, sequence: 16, attempt: 0 };
+    journal.append(&Record::Held { place: Place::Spool, identity, at_ns: 1_000 }).unwrap();
+    if sealed {
+        journal.seal().unwrap();
+    }
+}
+
+#[test]
+fn what_is_parked_is_recovered() {
+    let dir = store(&Course::default());
+    parked(dir.path(), true);
+    let baseline = &judge(dir.path()).unwrap().profiles["baseline"];
+    let counts = &baseline.counts.messages;
+    assert_eq!((counts.recovered, counts.undelivered.total(), counts.lost), (1, 0, 5));
+    assert!(baseline.journals_complete);
+    assert_eq!(analyze(dir.path(), &["--expect", "baseline.lost: 5"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_was_not_all_looked_for_proves_no_loss() {
+    for look in [Some(false), None] {
+        let dir = store(&Course::default());
+        parked(dir.path(), false);
+        if look.is_none() {
+            fs::remove_file(dir.path().join("journal/baseline-parking.ljr")).unwrap();
+        }
+        assert!(!judge(dir.path()).unwrap().profiles["baseline"].journals_complete);
+        assert_eq!(analyze(dir.path(), &["--expect", "baseline.lost: 0"]).status.code(), Some(2), "{look:?}");
+    }
 }

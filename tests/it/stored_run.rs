@@ -14,7 +14,8 @@ use lossproof_ledger::journal::{Header, JournalWriter, Source, Stream};
 use lossproof_ledger::record::{Content, Identity, Isolation, Record};
 use tempfile::TempDir;
 
-const RUN: u64 = 7;
+/// Number of the run.
+pub const RUN: u64 = 7;
 const OFFERED: u64 = 40;
 const PERIOD_NS: u64 = 10_000_000;
 const START_NS: u64 = 5_000_000_000;

@@ -5,13 +5,10 @@ use std::path::Path;
 
 use lossproof_ledger::category::Told;
 use lossproof_ledger::cause::Explained;
-use lossproof_ledger::gaps::{self, Alarm, Score};
+use lossproof_ledger::gaps::{self, Alarm, FOLDER, Score};
 use lossproof_ledger::reconcile::Finding;
 
 use super::{Journals, JudgeError};
-
-/// Folder of the alarms in a run directory: for each member process `CLIENT.jsonl`, an alarm a line.
-pub const FOLDER: &str = "gaps";
 
 /// The score of a profile, if its consumers looked for gaps. `ranges` is all that became of its messages.
 ///

@@ -35,7 +35,6 @@ use parts::{Part, Parts};
 
 pub use error::JudgeError;
 pub use evidence::JOURNALS;
-pub use gaps::FOLDER as GAPS;
 pub use history::EVENTS;
 
 /// File of the resolved experiment in a run directory.

@@ -48,6 +48,9 @@ pub enum ChildError {
     /// The journal can't be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The alarms of gap detection can't be written.
+    #[error("cannot write the alarms of gap detection")]
+    Alarms(#[source] std::io::Error),
     /// The spool can't be written.
     #[error("cannot write the spool of messages that failed")]
     Spool(#[source] std::io::Error),

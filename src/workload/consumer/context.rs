@@ -19,6 +19,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::dead_letters::{DeadLetters, Letter};
+use super::gaps::GapWatch;
 use super::hand::{Hand, Job, Raw};
 use super::queue::{Answer, Fetched, Polled, Served};
 use super::service::Outcome;
@@ -54,6 +55,8 @@ pub(super) struct Notes {
     pool: Option<Pool>,
     /// Where messages go that can't be processed.
     dead_letters: Option<DeadLetters>,
+    /// Who looks for gaps in what is polled.
+    gaps: Option<GapWatch>,
     /// Messages that the sink had already.
     repeats: u64,
     /// CLOCK_BOOTTIME.
@@ -95,7 +98,7 @@ impl Context {
         spec: &ClientSpec,
         commit: Commit,
         has_sink: bool,
-        (pool, dead_letters): (Option<Pool>, Option<DeadLetters>),
+        (pool, dead_letters, gaps): (Option<Pool>, Option<DeadLetters>, Option<GapWatch>),
         journal: JournalWriter,
         shown: Arc<Shown>,
         notices: Notices,
@@ -105,6 +108,7 @@ impl Context {
             hand: Hand::default(),
             pool,
             dead_letters,
+            gaps,
             repeats: 0,
             committed_ns: boottime_ns(),
             polled: 0,
@@ -206,6 +210,9 @@ impl Context {
             notes.write([&Record::Polled { partition, offset, at_ns }]);
             notes.polled += 1;
             self.shown.polled.store(notes.polled, Ordering::Release);
+            if let (Some(gaps), Some(identity)) = (&mut notes.gaps, &identity) {
+                gaps.see(identity)?;
+            }
             let lease = notes.hand.taken(partition, offset);
             let raw = notes
                 .dead_letters

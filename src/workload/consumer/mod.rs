@@ -17,6 +17,7 @@ mod batches;
 mod commit;
 mod context;
 mod dead_letters;
+mod gaps;
 mod hand;
 mod queue;
 mod service;
@@ -34,6 +35,7 @@ use rdkafka::consumer::Consumer;
 
 use self::context::{Context, Member, Shown};
 use self::dead_letters::DeadLetters;
+use self::gaps::GapWatch;
 use self::queue::Queue;
 use self::service::{Plan, Service};
 use self::workers::Pool;
@@ -105,7 +107,8 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
     let pool = handling.workers.as_ref().map(|workers| Pool::start(workers.threads, &plan)).transpose()?;
     let dead_letters = handling.has_dead_letters().then(|| DeadLetters::start(spec)).transpose()?;
     let has_sink = plan.sink.is_some();
-    let context = Context::new(spec, handling.commit, has_sink, (pool, dead_letters), journal, shown, notices);
+    let gaps = handling.detect_gaps.then(|| GapWatch::open(spec)).transpose()?;
+    let context = Context::new(spec, handling.commit, has_sink, (pool, dead_letters, gaps), journal, shown, notices);
     let member: Member = config::consumer(spec, consuming).client().create_with_context(context)?;
     member.subscribe(&[member.context().topic()])?;
     let result = if is_plain(handling) {
@@ -122,12 +125,13 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
     result
 }
 
-/// Whether a message is done as soon as it is polled, so that nothing is ever in hand.
+/// Whether a message is done as soon as it is polled, so that nothing is ever in hand, and nothing else is done
+/// about it.
 fn is_plain(handling: &Handling) -> bool {
-    let Handling { commit, batch, workers, work, failure, sink, .. } = handling;
+    let Handling { commit, batch, workers, work, failure, sink, detect_gaps, .. } = handling;
     let by_batches = *batch > 1 || matches!(commit, Commit::Before | Commit::Batch);
     let takes_time = !work.longest().is_zero() || failure.is_some() || *sink != Sink::None;
-    !by_batches && workers.is_none() && !takes_time
+    !by_batches && workers.is_none() && !takes_time && !detect_gaps
 }
 
 fn poll_until_end(member: &Member, handling: &Handling, control: &Control) -> Result<(), ChildError> {

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 mod consumers;
+mod gaps;
 mod handling;
 mod kills;
 mod lifecycle;
