@@ -367,6 +367,21 @@ fn an_expectation_on_lagging_is_that_profiles_alone() {
 }
 
 #[test]
+fn a_group_that_is_expected_to_lag_may_stand_still_and_its_producer_may_not() {
+    let silent = |acks: Vec<i32>| {
+        kinds(move |case| {
+            let resumption = &mut case.resilient().times.windows[0].resumption;
+            resumption.unprocessed_partitions = vec![0];
+            resumption.unacked_partitions = acks;
+            case.count(0, |counts| counts.lagging = 5);
+            case.promises.must_show.push(promise("resilient", "lagging", Comparison::AtLeast, 5));
+        })
+    };
+    assert_eq!(silent(vec![]).0, Verdict::Pass);
+    assert_eq!(silent(vec![0]), (Verdict::Inconclusive, vec![R::NotResumed]));
+}
+
+#[test]
 fn an_expectation_on_resumption_judges_it() {
     let silent = |comparison, bound| {
         kinds(move |case| {
