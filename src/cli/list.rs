@@ -1,54 +1,145 @@
 //! `lossproof list`: the experiments and profiles there are.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::Duration;
+
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 use super::{columns, refuse, write_out};
 use crate::exit::Exit;
-use crate::experiment::{self, Experiment, Problems};
+use crate::experiment::{self, Experiment, Problems, schedule};
 
 /// List the built-in experiments and profiles, and those of a folder
 ///
-/// The names can be given to `run` and `plan`, and those of profiles to `extends:` in an experiment file.
+/// The names can be given to `run` and `plan`, and those of profiles to `extends:` in an experiment file. Of each
+/// experiment: its group, what threatens, what protects, and about how long it runs. In a pipe, each stands on one
+/// line.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// Folder with experiments (*.yaml) and, in `profiles/` inside it, profiles
+    /// Folder with experiments (*.yaml, also in folders inside it) and, in `profiles/` inside it, profiles
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,
 }
 
+/// Narrower than this, a table of phrases is no table any more.
+const NARROWEST: u16 = 60;
+/// From here on both phrases have a column of their own.
+const WIDE: u16 = 120;
+
 /// Runs the subcommand.
 pub fn run(args: &ListArgs) -> Exit {
-    match text(args) {
+    let width = Table::new().width().filter(|width| *width > 0 && io::stdout().is_terminal());
+    match text(args, width) {
         Ok(text) => write_out(&text),
         Err(problems) => refuse(&problems),
     }
 }
 
-fn text(args: &ListArgs) -> Result<String, Problems> {
-    let mut text = String::new();
+/// For a terminal of so many columns; none for a pipe.
+fn text(args: &ListArgs, width: Option<u16>) -> Result<String, Problems> {
+    let mut sections = Vec::new();
     if let Some(folder) = &args.folder {
-        let found = experiment::load(std::slice::from_ref(folder))?;
-        let profiles = experiment::profiles(Some(folder))?;
         let shown = folder.display().to_string();
-        section(&mut text, &format!("Experiments in {shown}"), experiments(found));
-        section(&mut text, &format!("Profiles in {shown}"), profiles);
+        let found = experiment::load(std::slice::from_ref(folder))?;
+        sections.push((format!("Experiments in {shown}"), experiments(&found, width)));
+        sections.push((format!("Profiles in {shown}"), profiles(experiment::profiles(Some(folder))?)));
     }
-    section(&mut text, "Built-in experiments", experiments(experiment::load_embedded()?));
-    section(&mut text, "Built-in profiles", experiment::profiles(None)?);
-    Ok(text)
+    sections.push(("Built-in experiments".to_owned(), experiments(&experiment::load_embedded()?, width)));
+    sections.push(("Built-in profiles".to_owned(), profiles(experiment::profiles(None)?)));
+    sections.retain(|(_, table)| !table.is_empty());
+    let sections: Vec<String> = sections.into_iter().map(|(title, table)| format!("{title}\n{table}")).collect();
+    Ok(sections.join("\n"))
 }
 
-fn experiments(found: Vec<Experiment>) -> Vec<(String, String)> {
-    found.into_iter().map(|experiment| (experiment.name, experiment.summary)).collect()
+fn profiles(found: Vec<(String, String)>) -> String {
+    columns(found.into_iter().map(|(name, summary)| vec![name, summary]).collect())
 }
 
-fn section(text: &mut String, title: &str, entries: Vec<(String, String)>) {
-    if entries.is_empty() {
-        return;
+/// The table, and the sum of the times.
+fn experiments(found: &[Experiment], width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.force_no_tty();
+    match width {
+        // Rows take several lines: rules keep them apart.
+        Some(width) => table
+            .load_style(presets::UTF8_HORIZONTAL_ONLY)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(width.max(NARROWEST)),
+        None => table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled),
+    };
+    let folded = width.is_some_and(|width| width < WIDE);
+    let titles: &[&str] = if folded {
+        &["name", "group", "hazard\n→ what protects", "runs about"]
+    } else {
+        &["name", "group", "hazard", "what protects", "runs about"]
+    };
+    table.set_header(titles.iter().copied());
+    for experiment in found {
+        // Who has given no hazard has told it in the summary, or not at all.
+        let hazard = if experiment.hazard.is_empty() { &experiment.summary } else { &experiment.hazard };
+        let needs = experiment.kafka.as_ref().map(|versions| format!(" (Kafka {versions})")).unwrap_or_default();
+        let (hazard, protects) = (format!("{hazard}{needs}"), experiment.protects.clone());
+        let phrases = match (folded, protects.is_empty()) {
+            (true, true) => vec![hazard],
+            (true, false) => vec![format!("{hazard}\n→ {protects}")],
+            (false, _) => vec![hazard, protects],
+        };
+        let time = Cell::new(about(schedule::length(experiment))).set_alignment(CellAlignment::Right);
+        let names = [&experiment.name, &experiment.group].map(Cell::new);
+        table.add_row(names.into_iter().chain(phrases.into_iter().map(Cell::new)).chain([time]));
     }
-    if !text.is_empty() {
-        text.push('\n');
+    if width.is_some() {
+        // Names and times are looked for, and stay whole; phrases give way.
+        for column in [0, 1, titles.len() - 1] {
+            if let Some(column) = table.column_mut(column) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+    } else {
+        for column in table.column_iter_mut() {
+            column.set_padding((2, 0));
+        }
     }
-    text.push_str(&format!("{title}\n"));
-    text.push_str(&columns(entries.into_iter().map(|(name, summary)| vec![name, summary]).collect()));
+    let mut text: String = table.lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    if found.len() > 1 {
+        let all = about(found.iter().map(schedule::length).sum());
+        text.push_str(&format!("  {} experiments, about {all} in all\n", found.len()));
+    }
+    text
+}
+
+/// To five seconds, as it is an estimate.
+fn about(time: Duration) -> String {
+    let seconds = time.as_secs().div_ceil(5) * 5;
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, 0) => format!("{minutes} min"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_fits_narrow_and_wide_terminals_and_a_pipe() {
+        let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/experiments/listed"));
+        let found = experiment::load(&[folder]).unwrap();
+        for (name, width) in [("80", Some(80)), ("160", Some(160)), ("pipe", None)] {
+            let text = experiments(&found, width);
+            insta::assert_snapshot!(format!("list-{name}"), text);
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!(width.is_none_or(|width| widest <= usize::from(width)), "{widest} of {width:?}");
+            // With the title, one line for each, and the sum.
+            assert!(width.is_some() || text.lines().count() == found.len() + 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_rounded_up() {
+        let told = [0, 41, 60, 112].map(|seconds| about(Duration::from_secs(seconds)));
+        assert_eq!(told, ["0 s", "45 s", "1 min", "1 min 55 s"]);
+    }
 }
