@@ -12,6 +12,7 @@ pub mod list;
 pub mod plan;
 pub mod reconcile;
 pub mod run;
+mod suite;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;

@@ -270,7 +270,8 @@ fn profiles(text: &mut String, profiles: &[Profile]) {
     }
 }
 
-fn settings(profile: &Profile) -> Vec<(String, String)> {
+/// Every setting of a profile after the side that it belongs to, such as `producer acks`.
+pub(super) fn settings(profile: &Profile) -> Vec<(String, String)> {
     let mut all = vec![
         ("topic partitions".to_owned(), profile.topic.partitions.to_string()),
         ("topic replication_factor".to_owned(), profile.topic.replication_factor.to_string()),

@@ -1,6 +1,6 @@
 //! `lossproof run`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -8,13 +8,16 @@ use lossproof_ledger::event::{Event, EventKind, Phase};
 use lossproof_ledger::verdict::Verdict;
 use tokio::sync::mpsc;
 
+use super::suite::{Ending, Outcome, Outcomes};
 use super::{checked_experiments, fail, hint, printable, refuse};
-use crate::exit::{Exit, Interrupted};
+use crate::exit::{EnvironmentProblem, Exit, Interrupted};
 use crate::experiment::{Experiment, Problems};
 use crate::report::Report;
-use crate::report::judge::judge;
-use crate::report::terminal::{Ending, Output, Summary, Terminal};
+use crate::report::judge::{complete, judge};
+use crate::report::terminal::{Output, Terminal};
+use crate::runner::order::by_cluster;
 use crate::runner::stop::Stop;
+use crate::runner::suite::{Plan, Suite};
 use crate::runner::{Defect, Kept, Left, Options, Runner};
 
 /// Arguments of `run`.
@@ -22,8 +25,9 @@ use crate::runner::{Defect, Kept, Left, Options, Runner};
 pub struct RunArgs {
     /// Experiment files, folders of them, or names of built-in experiments (see `lossproof list`).
     ///
-    /// All are validated before the first starts. One cluster serves them all as long as it is as good as
-    /// new after each.
+    /// All are validated before the first starts. Those that need the same cluster follow one another, and one
+    /// cluster serves them as long as it is as good as new after each. A failure does not keep the others from
+    /// running; at the end, a table tells of all, and a matrix what each hazard did to each profile.
     #[arg(required = true, value_name = "FILE|FOLDER|NAME")]
     experiments: Vec<PathBuf>,
     /// Where run directories go.
@@ -32,6 +36,12 @@ pub struct RunArgs {
     /// Image of the brokers.
     #[arg(long, value_name = "IMAGE", env = "KAFKA_IMAGE", default_value = DEFAULT_IMAGE)]
     kafka_image: String,
+    /// Go on with the latest run of these same experiments that was stopped in the middle.
+    ///
+    /// Experiments with a complete run on the same image, by the same lossproof and not changed since are taken
+    /// over from there, and judged again; the others run. If nothing was stopped, all run.
+    #[arg(long)]
+    resume: bool,
     /// Leave the last cluster up for inspection, and tell how to reach and remove it.
     #[arg(long)]
     keep: bool,
@@ -44,22 +54,6 @@ pub struct RunArgs {
 }
 
 pub(super) const DEFAULT_IMAGE: &str = "apache/kafka:3.9.2";
-
-/// How one experiment ended.
-struct Outcome {
-    name: String,
-    exit: Exit,
-    report: Result<Report, Unjudged>,
-    run_dir: Option<PathBuf>,
-}
-
-/// Why there is no report.
-enum Unjudged {
-    /// It is not for this Kafka.
-    Skipped,
-    /// Something went wrong, in a few words.
-    Failed(&'static str),
-}
 
 /// Runs experiments and shows what they showed.
 pub async fn run(args: RunArgs) -> Exit {
@@ -75,128 +69,205 @@ pub async fn run(args: RunArgs) -> Exit {
         };
     }
     let mut terminal = Terminal::new(args.output);
-    let (watchers, mut queue) = mpsc::unbounded_channel();
-    let image = args.kafka_image;
-    let options = Options { runs: args.runs, image: image.clone(), keep: args.keep };
-    let runner = async {
-        let runner = Runner::new(options, Stop::on_signals()?, watchers).await?;
-        let skips = skips(&runner, &experiments, &image).await?;
-        let meant = experiments.iter().zip(&skips).filter(|(_, skip)| skip.is_none());
-        runner.check(meant.map(|(experiment, _)| experiment)).await?;
-        anyhow::Ok((runner, skips))
+    let (watchers, queue) = mpsc::unbounded_channel();
+    let options = Options { runs: args.runs.clone(), image: args.kafka_image.clone(), keep: args.keep };
+    let given: Vec<String> = experiments.iter().map(|experiment| experiment.name.clone()).collect();
+    let ready = async {
+        let mut runner = Runner::new(options, Stop::on_signals()?, watchers).await?;
+        let turns = turns(&mut runner, by_cluster(experiments), &args.kafka_image).await?;
+        let suite = suite(&args, &given, &mut terminal)?;
+        anyhow::Ok((runner, turns, suite))
     };
-    let (mut runner, skips) = match runner.await {
+    let (runner, turns, suite) = match ready.await {
         Ok(ready) => ready,
         Err(error) => return fail(&error),
     };
-    let mut outcomes = Vec::new();
-    let mut exit = Exit::Pass;
-    for (experiment, skip) in experiments.iter().zip(skips) {
-        let outcome = match skip {
-            Some(why) => {
-                terminal.skipped(&experiment.name, &why);
-                Outcome::without(experiment, Exit::Pass, Unjudged::Skipped)
-            }
-            None => one(&mut runner, experiment, &mut terminal, &mut queue).await,
+    let mut play = Play { runner, terminal, queue, suite };
+    let mut outcomes = Outcomes::of(given);
+    for turn in turns {
+        let outcome = play.turn(turn).await;
+        let goes_on = match outcome.exit {
+            Exit::Interrupted => false,
+            // What one experiment lacks, another may not; but without the engine there is nothing.
+            Exit::Environment => play.runner.engine_answers().await,
+            _ => true,
         };
-        exit = exit.worse(outcome.exit);
-        let goes_on = !matches!(outcome.exit, Exit::Interrupted | Exit::Environment);
-        outcomes.push(outcome);
+        outcomes.add(outcome);
         if !goes_on {
             break;
         }
     }
-    if experiments.len() > 1 {
-        let summaries: Vec<Summary<'_>> = outcomes.iter().map(Outcome::summary).collect();
-        terminal.summary(&summaries);
+    let Play { runner, mut terminal, suite, .. } = play;
+    outcomes.show(&mut terminal, suite.as_ref().map(|suite| suite.folder.as_path()));
+    if outcomes.nothing_ran() {
+        eprintln!("nothing was run: no experiment is for the Kafka of {}, so that nothing is proven", args.kafka_image);
     }
-    if outcomes.iter().all(|outcome| matches!(outcome.report, Err(Unjudged::Skipped))) {
-        eprintln!("nothing was run: no experiment is for the Kafka of {image}, so that nothing is proven");
-        exit = exit.worse(Exit::Inconclusive);
-    }
-    exit.worse(end(runner, &mut terminal).await)
+    outcomes.exit().worse(end(runner, &mut terminal).await)
 }
 
-/// Of each experiment, why it is not for the image's version of Kafka; none if it is. The image is asked only where that
-/// matters.
-async fn skips(runner: &Runner, experiments: &[Experiment], image: &str) -> Result<Vec<Option<String>>> {
-    if experiments.iter().all(|experiment| experiment.kafka.is_none()) {
-        return Ok(experiments.iter().map(|_| None).collect());
-    }
-    let version = runner.kafka_version().await?;
-    let why = |experiment: &Experiment| {
-        let wanted = experiment.kafka.as_ref().filter(|wanted| !wanted.matches(&version))?;
-        Some(format!("it is for Kafka {wanted}, and {image} is {version}"))
-    };
-    Ok(experiments.iter().map(why).collect())
+/// An experiment, and what is to be done with it.
+struct Turn {
+    experiment: Experiment,
+    meant: Meant,
 }
 
-impl Outcome {
-    fn without(experiment: &Experiment, exit: Exit, report: Unjudged) -> Self {
-        Self { name: experiment.name.clone(), exit, report: Err(report), run_dir: None }
-    }
+enum Meant {
+    Run,
+    /// It is not for this Kafka; a clause says why.
+    Skip(String),
+    /// This machine lacks what it needs.
+    Refuse(anyhow::Error),
+}
 
-    fn summary(&self) -> Summary<'_> {
-        Summary {
-            experiment: &self.name,
-            outcome: match &self.report {
-                Ok(report) => Ending::Judged(report),
-                Err(Unjudged::Skipped) => Ending::Skipped,
-                Err(Unjudged::Failed(why)) => Ending::Failed(why),
-            },
-            run_dir: self.run_dir.as_deref(),
+/// Which experiments are to be run here. One by itself, or all, that can't be is an error.
+async fn turns(runner: &mut Runner, experiments: Vec<Experiment>, image: &str) -> Result<Vec<Turn>> {
+    let asks = experiments.iter().any(|experiment| experiment.kafka.is_some());
+    let version = if asks { Some(runner.kafka_version().await?) } else { None };
+    let mut turns: Vec<Turn> = experiments
+        .into_iter()
+        .map(|experiment| {
+            let meant = match (&experiment.kafka, &version) {
+                (Some(wanted), Some(version)) if !wanted.matches(version) => {
+                    Meant::Skip(format!("it is for Kafka {wanted}, and {image} is {version}"))
+                }
+                _ => Meant::Run,
+            };
+            Turn { experiment, meant }
+        })
+        .collect();
+    let to_run = turns.iter().filter(|turn| matches!(turn.meant, Meant::Run)).map(|turn| &turn.experiment);
+    // Tried together, as that takes one container; one by one only to find out whose the trouble is.
+    match runner.check(to_run).await {
+        Err(error) if turns.len() > 1 && error.is::<EnvironmentProblem>() => {}
+        checked => return checked.map(|()| turns),
+    }
+    for turn in turns.iter_mut().filter(|turn| matches!(turn.meant, Meant::Run)) {
+        if let Err(error) = runner.check(std::iter::once(&turn.experiment)).await {
+            turn.meant = Meant::Refuse(error);
         }
     }
+    Ok(turns)
 }
 
-/// One experiment: shows its events while it runs, then judges what it left.
-async fn one(
-    runner: &mut Runner,
-    experiment: &Experiment,
-    terminal: &mut Terminal,
-    queue: &mut mpsc::UnboundedReceiver<Event>,
-) -> Outcome {
-    let finished = {
-        let mut running = Box::pin(runner.run(experiment));
-        loop {
-            tokio::select! {
-                biased;
-                Some(event) = queue.recv() => terminal.event(&event),
-                finished = &mut running => break finished,
+/// The record of several experiments: the one that is resumed, or a new one. None for one by itself.
+fn suite(args: &RunArgs, given: &[String], terminal: &mut Terminal) -> Result<Option<Suite>> {
+    if given.len() < 2 && !args.resume {
+        return Ok(None);
+    }
+    let plan = Plan {
+        lossproof: env!("CARGO_PKG_VERSION").to_owned(),
+        image: args.kafka_image.clone(),
+        seed: args.seed,
+        experiments: given.to_vec(),
+    };
+    if args.resume {
+        if let Some(suite) = Suite::resume(&args.runs, &plan)? {
+            terminal.say(&format!("{} is resumed", suite.folder.display()));
+            return Ok(Some(suite));
+        }
+        let runs = args.runs.display();
+        terminal.say(&format!("no run of these experiments that was stopped is in {runs}: all are run"));
+    }
+    Suite::begin(&args.runs, &plan).map(Some)
+}
+
+/// What experiments are run with.
+struct Play {
+    runner: Runner,
+    terminal: Terminal,
+    queue: mpsc::UnboundedReceiver<Event>,
+    suite: Option<Suite>,
+}
+
+impl Play {
+    async fn turn(&mut self, Turn { experiment, meant }: Turn) -> Outcome {
+        let mut outcome = match meant {
+            Meant::Run => match self.taken_over(&experiment) {
+                Some(outcome) => return outcome,
+                None => self.one(experiment).await,
+            },
+            Meant::Skip(why) => {
+                self.terminal.say(&format!("{} is skipped: {why}", experiment.name));
+                Outcome::without(experiment, Exit::Pass, Ending::Skipped)
+            }
+            Meant::Refuse(error) => {
+                self.terminal.rest();
+                eprintln!("{}:", experiment.name);
+                Outcome::without(experiment, fail(&error), Ending::Failed("not possible here"))
+            }
+        };
+        // What did not come to an account is run again when the suite is resumed.
+        let is_over = outcome.exit != Exit::Interrupted && !matches!(outcome.ending, Ending::Failed(_));
+        if let Some(suite) = self.suite.as_mut().filter(|_| is_over)
+            && let Err(error) = suite.ended(&outcome.experiment.name, outcome.run_dir.as_deref())
+        {
+            outcome.exit = outcome.exit.worse(fail(&error));
+        }
+        outcome
+    }
+
+    /// What an experiment showed before its suite was stopped, if that can be said still.
+    fn taken_over(&mut self, experiment: &Experiment) -> Option<Outcome> {
+        let run_dir = self.suite.as_ref()?.run_of(&experiment.name)?;
+        let name = &experiment.name;
+        match complete(&run_dir, experiment) {
+            Ok(report) => {
+                self.terminal.taken_over(&report, &run_dir);
+                let exit = of_verdict(report.verdict);
+                let ending = Ending::Judged(Box::new(report));
+                Some(Outcome { experiment: experiment.clone(), exit, ending, run_dir: Some(run_dir) })
+            }
+            Err(why) => {
+                self.terminal.say(&format!("{name} is run again: {why}"));
+                None
             }
         }
-    };
-    while let Ok(event) = queue.try_recv() {
-        terminal.event(&event);
     }
-    terminal.rest();
-    let finished = match finished {
-        Ok(finished) => finished,
-        Err(error) => {
-            let why = if error.is::<Interrupted>() { "interrupted" } else { "not started" };
-            return Outcome::without(experiment, fail(&error), Unjudged::Failed(why));
+
+    /// One experiment: shows its events while it runs, then judges what it left.
+    async fn one(&mut self, experiment: Experiment) -> Outcome {
+        let finished = {
+            let mut running = Box::pin(self.runner.run(&experiment));
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(event) = self.queue.recv() => self.terminal.event(&event),
+                    finished = &mut running => break finished,
+                }
+            }
+        };
+        while let Ok(event) = self.queue.try_recv() {
+            self.terminal.event(&event);
         }
-    };
-    let mut outcome = Outcome::without(experiment, Exit::Internal, Unjudged::Failed("no account"));
-    match judged(&finished.run_dir) {
-        Ok(report) => {
-            terminal.report(&report, &finished.run_dir);
-            outcome.exit = of_verdict(report.verdict);
-            outcome.report = Ok(report);
+        self.terminal.rest();
+        let finished = match finished {
+            Ok(finished) => finished,
+            Err(error) => {
+                let why = if error.is::<Interrupted>() { "interrupted" } else { "not started" };
+                return Outcome::without(experiment, fail(&error), Ending::Failed(why));
+            }
+        };
+        let mut outcome = Outcome::without(experiment, Exit::Internal, Ending::Failed("no account"));
+        match judged(&finished.run_dir) {
+            Ok(report) => {
+                self.terminal.report(&report, &finished.run_dir);
+                outcome.exit = of_verdict(report.verdict);
+                outcome.ending = Ending::Judged(Box::new(report));
+            }
+            Err(error) => outcome.exit = fail(&error),
         }
-        Err(error) => outcome.exit = fail(&error),
+        if finished.interrupted.is_some() {
+            outcome.exit = Exit::Interrupted;
+        } else if finished.error.as_ref().is_some_and(|error| error.is::<Defect>()) {
+            outcome.exit = Exit::Internal;
+        }
+        outcome.run_dir = Some(finished.run_dir);
+        outcome
     }
-    if finished.interrupted.is_some() {
-        outcome.exit = Exit::Interrupted;
-    } else if finished.error.as_ref().is_some_and(|error| error.is::<Defect>()) {
-        outcome.exit = Exit::Internal;
-    }
-    outcome.run_dir = Some(finished.run_dir);
-    outcome
 }
 
 /// Judges a run directory and keeps the report in it.
-fn judged(run_dir: &std::path::Path) -> Result<Report> {
+fn judged(run_dir: &Path) -> Result<Report> {
     let report = judge(run_dir)?;
     report.store(run_dir).context("can't write report.json")?;
     Ok(report)
@@ -210,7 +281,6 @@ pub(super) const fn of_verdict(verdict: Verdict) -> Exit {
         Verdict::Inconclusive => Exit::Inconclusive,
     }
 }
-
 /// Tears down, or tells what was kept.
 async fn end(runner: Runner, terminal: &mut Terminal) -> Exit {
     terminal.event(&Event::now(EventKind::PhaseStarted { phase: Phase::TearDown, expected_ms: None }));

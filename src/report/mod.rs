@@ -5,6 +5,7 @@ mod anomalies;
 mod causes;
 pub mod explain;
 pub mod judge;
+pub mod matrix;
 mod model;
 #[cfg(test)]
 mod sample;

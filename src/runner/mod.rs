@@ -13,6 +13,7 @@ mod experiment;
 mod fence;
 mod lag;
 mod observe;
+pub mod order;
 mod parked;
 mod position;
 pub mod recorder;
@@ -20,6 +21,7 @@ mod replicas;
 mod run_dir;
 mod schedule;
 pub mod stop;
+pub mod suite;
 mod tail;
 mod topics;
 mod transactions;
@@ -120,6 +122,11 @@ impl Runner {
     pub async fn new(options: Options, stop: Stop, watchers: mpsc::UnboundedSender<Event>) -> Result<Self> {
         let engine = Engine::connect().await?;
         Ok(Self { engine, options, stop, watchers, cluster: None, left: Left::default() })
+    }
+
+    /// Whether the engine still answers.
+    pub async fn engine_answers(&self) -> bool {
+        self.engine.version().await.is_ok()
     }
 
     /// The version of Kafka in the image of the brokers.

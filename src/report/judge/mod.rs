@@ -4,6 +4,7 @@
 //! Limits: what happens from the tear-down on is no part of it. A window's exposure goes by who led
 //! the partitions as some broker's metadata told it during the run.
 
+mod again;
 mod broker_logs;
 mod causes;
 mod error;
@@ -33,6 +34,7 @@ pub(in crate::report) use evidence::Journals;
 use history::{Change, History};
 use parts::{Part, Parts};
 
+pub use again::complete;
 pub use error::JudgeError;
 pub use evidence::JOURNALS;
 pub use history::EVENTS;

@@ -9,6 +9,7 @@ mod causes;
 mod closing;
 mod counts;
 mod grid;
+mod matrix;
 mod narrate;
 mod out;
 mod summary;
@@ -27,12 +28,14 @@ use lossproof_ledger::event::{Event, EventKind};
 use owo_colors::Stream;
 
 use bars::Bars;
+use grid::verdict_word;
 use narrate::Narrator;
 use out::{Out, Style, Tone, may_redraw};
 pub use summary::{Ending, Summary};
 use tally::Tally;
 
 use super::account::JudgedAccount;
+use super::matrix::Matrix;
 use super::model::Report;
 
 /// How a run is shown.
@@ -180,11 +183,19 @@ impl Terminal {
         }
     }
 
-    /// Shows that an experiment is not run, and why.
-    pub fn skipped(&mut self, experiment: &str, why: &str) {
+    /// A line between experiments.
+    pub fn say(&mut self, text: &str) {
         self.rest();
-        let line = self.style.paint(Tone::Notable, &format!("{experiment} is skipped: {why}"));
+        let line = self.style.paint(Tone::Notable, text);
         self.out.line(&line);
+    }
+
+    /// Tells of a report that is taken over from an earlier run, without all of it.
+    pub fn taken_over(&mut self, report: &Report, run_dir: &Path) {
+        self.rest();
+        let (tone, word) = verdict_word(report.verdict);
+        let verdict = self.style.paint(tone, word);
+        self.out.line(&format!("{verdict}  {}, taken over from {}", report.experiment, run_dir.display()));
     }
 
     /// Shows how several experiments ended.
@@ -192,6 +203,15 @@ impl Terminal {
         self.rest();
         self.out.line("");
         self.out.line(&summary::table(experiments, self.style, self.width));
+    }
+
+    /// Shows what hazards did to each profile.
+    pub fn matrix(&mut self, matrix: &Matrix) {
+        self.rest();
+        self.out.line("");
+        for line in matrix::lines(matrix, self.style, self.width) {
+            self.out.line(&line);
+        }
     }
 
     fn progress(&mut self, event: &Event, since_start: Duration) {
@@ -226,4 +246,4 @@ fn width(stream: Stream) -> u16 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -40,8 +40,15 @@ impl<'a> Ending<'a> {
     }
 }
 
+/// More columns are no table any more.
+const PROFILES_MAX: usize = 4;
+
 pub(super) fn table(experiments: &[Summary<'_>], style: Style, width: u16) -> String {
-    let profiles = profiles(experiments);
+    let mut profiles = profiles(experiments);
+    if profiles.len() > PROFILES_MAX {
+        // The matrix tells of all of them.
+        profiles.clear();
+    }
     let mut table = grid(style, width);
     let lost = profiles.iter().map(|profile| Cell::new(format!("{profile} lost")).set_alignment(CellAlignment::Right));
     table.set_header(

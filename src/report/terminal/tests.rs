@@ -13,10 +13,10 @@ use super::*;
 
 /// A sink whose content can be looked at.
 #[derive(Clone, Default)]
-pub(super) struct Page(Arc<Mutex<Vec<u8>>>);
+pub(in crate::report) struct Page(Arc<Mutex<Vec<u8>>>);
 
 impl Page {
-    pub(super) fn text(&self) -> String {
+    pub(in crate::report) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

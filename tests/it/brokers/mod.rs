@@ -22,5 +22,6 @@ mod parallel;
 pub mod processes;
 pub mod program;
 mod soak;
+mod suite;
 mod undo;
 mod visibility;

@@ -40,6 +40,7 @@ pub fn lossproof(args: &[&str]) -> Done {
 /// removed, and what it wrote is shown.
 pub struct Program {
     child: Child,
+    args: Vec<String>,
     folder: tempfile::TempDir,
     sessions: BTreeSet<String>,
     dead: bool,
@@ -65,6 +66,14 @@ impl Program {
         Self::start(engine, tempfile::tempdir().unwrap(), &args)
     }
 
+    /// Starts it once more as it was started, after its end, with more flags.
+    pub fn again(mut self, engine: &Engine, flags: &[&str]) -> Self {
+        assert!(self.has_ended().is_some(), "it runs still");
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        let args: Vec<String> = self.args.iter().cloned().chain(flags.iter().map(|&flag| flag.to_owned())).collect();
+        Self::start(engine, folder, &args)
+    }
+
     fn start(_engine: &Engine, folder: tempfile::TempDir, args: &[String]) -> Self {
         let file = |name: &str| File::create(folder.path().join(name)).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_lossproof"))
@@ -77,7 +86,7 @@ impl Program {
             .stderr(file("stderr"))
             .spawn()
             .unwrap();
-        Self { child, folder, sessions: BTreeSet::new(), dead: false }
+        Self { child, args: args.to_vec(), folder, sessions: BTreeSet::new(), dead: false }
     }
 
     pub fn pid(&self) -> u32 {

@@ -1,0 +1,122 @@
+//! The matrix of literal reports.
+
+use lossproof_ledger::verdict::Reason;
+
+use super::*;
+use crate::report::sample;
+use crate::report::terminal::Terminal;
+use crate::report::terminal::tests::Page;
+
+/// A report with the counts (lost, doubled, redelivered, reordered, lagging) of its profiles.
+fn report(verdict: Verdict, profiles: &[(&str, [u64; 5])]) -> Report {
+    let sample = sample::leader_partition();
+    let all = profiles.iter().map(|(name, [lost, doubled, redelivered, reordered, lagging])| {
+        let mut profile = sample.profiles["resilient"].clone();
+        let counts = &mut profile.counts.messages;
+        (counts.lost, counts.duplicates, counts.redelivered) = (*lost, *doubled, *redelivered);
+        (counts.reordered, counts.lagging) = (*reordered, *lagging);
+        ((*name).to_owned(), profile)
+    });
+    Report { verdict, profiles: all.collect(), reasons: Vec::new(), ..sample.clone() }
+}
+
+fn change(setting: &str, yours: Option<&str>, resilient: Option<&str>) -> Change {
+    let own = |text: Option<&str>| text.map(str::to_owned);
+    Change { setting: setting.to_owned(), yours: own(yours), resilient: own(resilient) }
+}
+
+fn entry<'a>(experiment: &'a str, hazard: &'a str, outcome: Result<&'a Report, Ended>) -> Entry<'a> {
+    let protects = "acks=all with min.insync.replicas=2.";
+    let run = outcome.is_ok().then(|| format!("20261122-000000-{experiment}"));
+    let differences = vec![
+        change("topic min.insync.replicas", None, Some("2")),
+        change("producer acks", Some("1"), Some("all")),
+        change("producer linger.ms", None, Some("50")),
+    ];
+    Entry { experiment, hazard, protects, outcome, run, differences }
+}
+
+fn matrix() -> Matrix {
+    let pass = Verdict::Pass;
+    let lost = report(pass, &[("baseline", [14_966, 0, 0, 0, 0]), ("resilient", [0; 5]), ("yours", [12, 3, 0, 0, 0])]);
+    let again =
+        report(pass, &[("baseline", [5, 0, 0, 0, 0]), ("resilient", [0, 0, 7, 0, 0]), ("yours", [0, 0, 9, 0, 0])]);
+    let unproven =
+        report(Verdict::Inconclusive, &[("baseline", [0; 5]), ("resilient", [0; 5]), ("yours", [0, 0, 0, 4, 0])]);
+    let lagging =
+        report(Verdict::Pass, &[("resilient", [0, 0, 0, 0, 11]), ("acks-0", [3, 0, 0, 0, 0]), ("acks-1", [0; 5])]);
+    let mut broken =
+        report(Verdict::Fail, &[("baseline", [1, 0, 0, 0, 0]), ("resilient", [0; 5]), ("yours", [1, 0, 0, 0, 0])]);
+    let text = "resilient: unavailable is 40 s, but < 30 s was promised.".to_owned();
+    broken.reasons = vec![Reason { kind: ReasonKind::Broken, profile: Some("resilient".to_owned()), text }];
+    let mut free = entry("consumer-dlq", "a poison | message", Ok(&broken));
+    free.protects = "a dead-letter queue";
+    Matrix::of(&[
+        entry("leader-partition", "a leader that is cut off goes on acknowledging alone", Ok(&lost)),
+        entry("power-loss", "all brokers lose power", Ok(&again)),
+        entry("disk-full", "", Ok(&unproven)),
+        entry("acks", "acks=0 and acks=1", Ok(&lagging)),
+        free,
+        entry("kip-848", "the new protocol", Err(Ended::Skipped)),
+        entry("netem", "a slow network", Err(Ended::Failed("not started".to_owned()))),
+    ])
+}
+
+#[test]
+fn a_cell_says_what_happened_and_never_more_than_is_known() {
+    let matrix = matrix();
+    let states = |row: usize| -> Vec<(&str, State)> {
+        matrix.rows[row].profiles.iter().map(|(name, cell)| (name.as_str(), cell.state)).collect()
+    };
+    use State::{Broken, Held, Hurt, Inconclusive};
+    assert_eq!(states(0), [("baseline", Hurt), ("resilient", Held), ("yours", Hurt)]);
+    assert_eq!(states(1), [("baseline", Hurt), ("resilient", Held), ("yours", Held)]);
+    // Nothing lost where the fault is not proven says nothing; what was reordered was.
+    assert_eq!(states(2), [("baseline", Inconclusive), ("resilient", Inconclusive), ("yours", Hurt)]);
+    assert_eq!(states(3), [("resilient", Inconclusive), ("acks-0", Hurt), ("acks-1", Held)]);
+    assert_eq!(states(4), [("baseline", Hurt), ("resilient", Broken), ("yours", Hurt)]);
+    assert!(states(5).is_empty() && states(6).is_empty());
+}
+
+#[test]
+fn advice_names_what_protects_and_only_where_something_did() {
+    let matrix = matrix();
+    let told: Vec<(&str, bool, Vec<&str>)> = matrix
+        .open
+        .iter()
+        .map(|open| {
+            let settings = open.settings.iter().map(|change| change.setting.as_str());
+            (open.experiment.as_str(), open.named, settings.collect())
+        })
+        .collect();
+    // Processed again, as by the resilient profile, is no harm; and one that did not hold itself is no example.
+    let protecting = vec!["topic min.insync.replicas", "producer acks"];
+    assert_eq!(
+        told,
+        [("leader-partition", true, protecting), ("disk-full", false, vec![]), ("consumer-dlq", false, vec![])]
+    );
+    assert!(names("acks=all with min.insync.replicas=2.", "producer acks"));
+    assert!(!names("backpacks and acks.all", "producer acks"));
+}
+
+#[test]
+fn where_no_setting_is_named_all_that_differ_are_told() {
+    let report = report(Verdict::Pass, &[("resilient", [0; 5]), ("yours", [2, 0, 0, 0, 0])]);
+    let mut entry = entry("e", "h", Ok(&report));
+    entry.protects = "patience";
+    let matrix = Matrix::of(&[entry]);
+    assert_eq!((matrix.open[0].settings.len(), matrix.open[0].named), (3, false));
+}
+
+#[test]
+fn the_matrix_is_shown_and_kept() {
+    let matrix = matrix();
+    let page = Page::default();
+    Terminal::plain(Box::new(page.clone())).matrix(&matrix);
+    insta::assert_snapshot!("matrix", page.text());
+    let folder = tempfile::tempdir().unwrap();
+    matrix.store(folder.path()).unwrap();
+    insta::assert_snapshot!("matrix.md", std::fs::read_to_string(folder.path().join("matrix.md")).unwrap());
+    let json = std::fs::read(folder.path().join("matrix.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<Matrix>(&json).unwrap(), matrix);
+}
