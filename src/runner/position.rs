@@ -68,13 +68,13 @@ pub fn positions(group: &Group, limit: Duration) -> Result<BTreeMap<i32, (i64, P
     Ok(found)
 }
 
-/// Commits the beginning of each partition for a group that is new and would not begin without a position, as its
-/// operator does once.
+/// Commits the beginning of each partition for a group that is new and would not begin there by itself: without a position
+/// it would begin nowhere, or pass over what came before it had joined, as no group of long standing does.
 ///
 /// # Errors
 /// When the group's coordinator does not take it within `limit`.
 pub fn begin(group: &Group, limit: Duration) -> Result<()> {
-    if !matches!(group.reset.as_deref(), Some("error")) {
+    if resets_to_start(group.reset.as_deref()) {
         return Ok(());
     }
     let mut beginning = TopicPartitionList::new();
