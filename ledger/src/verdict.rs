@@ -121,6 +121,8 @@ pub struct ProfileOutcome {
     pub times: Times,
     /// How good its gap detection was; none if it had none.
     pub gaps: Option<Score>,
+    /// Whether it counts for the verdict. Otherwise only what is expected of it by name does.
+    pub is_judged: bool,
     /// Whether its consumers read only committed records (`isolation.level`, librdkafka's default).
     pub read_committed: bool,
     /// Whether the host was too busy for its producers to keep the offered rate: then its times

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::exit::Exit;
-use crate::experiment::{self, Experiment, Problem, Problems};
+use crate::experiment::{self, Experiment, Problem, Problems, Profile};
 use crate::workload::check_options;
 
 /// Columns for everything that is laid out.
@@ -29,16 +29,17 @@ const WIDTH: u16 = 100;
 /// Loads experiments, and lets librdkafka check its options. Problems of all files are printed together.
 fn checked_experiments(paths: &[PathBuf]) -> Result<Vec<Experiment>, Exit> {
     let loaded = experiment::load(paths).and_then(|experiments| {
-        let problems: Vec<Problem> = experiments
-            .iter()
-            .flat_map(|experiment| &experiment.profiles)
-            .filter_map(|profile| check_options(profile).err())
-            .flatten()
-            .map(|problem| Problem::at_place(problem.message, &problem.at, "this option").hint_if(problem.hint))
-            .collect();
+        let problems: Vec<Problem> =
+            experiments.iter().flat_map(|experiment| &experiment.profiles).flat_map(option_problems).collect();
         if problems.is_empty() { Ok(experiments) } else { Err(Problems(problems)) }
     });
     loaded.map_err(|problems| refuse(&problems))
+}
+
+/// What librdkafka has against a profile's options.
+fn option_problems(profile: &Profile) -> impl Iterator<Item = Problem> + use<> {
+    let problems = check_options(profile).err().into_iter().flatten();
+    problems.map(|problem| Problem::at_place(problem.message, &problem.at, "this option").hint_if(problem.hint))
 }
 
 /// Tells of an error that ends the program, and gives its exit code.

@@ -9,9 +9,10 @@ use lossproof_ledger::verdict::Verdict;
 use tokio::sync::mpsc;
 
 use super::suite::{Ending, Outcome, Outcomes};
-use super::{checked_experiments, fail, hint, printable, refuse};
+use super::{checked_experiments, fail, hint, option_problems, printable, refuse};
 use crate::exit::{EnvironmentProblem, Exit, Interrupted};
-use crate::experiment::{Experiment, Problems};
+use crate::experiment::yours::{Dialect, Without, YOURS, Yours};
+use crate::experiment::{Experiment, Problem, Problems};
 use crate::report::Report;
 use crate::report::judge::{complete, judge};
 use crate::report::terminal::{Output, Terminal};
@@ -42,6 +43,19 @@ pub struct RunArgs {
     /// over from there, and judged again; the others run. If nothing was stopped, all run.
     #[arg(long)]
     resume: bool,
+    /// The configuration of your own producer (.properties), which runs as the profile `yours` beside the others.
+    ///
+    /// Options of Java's clients are translated to librdkafka's, and Java's defaults put in where librdkafka has its
+    /// own; what has no counterpart is told. The profile is an approximation by librdkafka; it has a topic as
+    /// `baseline` has it, and is counted, but not judged.
+    #[arg(long, value_name = "FILE")]
+    producer_config: Option<PathBuf>,
+    /// The same of your own consumer.
+    #[arg(long, value_name = "FILE")]
+    consumer_config: Option<PathBuf>,
+    /// Whose options these files have, where their names do not tell.
+    #[arg(long, value_enum, value_name = "DIALECT")]
+    config_dialect: Option<ConfigDialect>,
     /// Leave the last cluster up for inspection, and tell how to reach and remove it.
     #[arg(long)]
     keep: bool,
@@ -51,6 +65,15 @@ pub struct RunArgs {
     /// How the run is shown.
     #[arg(long, value_enum, default_value_t)]
     output: Output,
+}
+
+/// Whose options a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum ConfigDialect {
+    /// Java's clients
+    Java,
+    /// librdkafka, and what is built on it
+    Librdkafka,
 }
 
 pub(super) const DEFAULT_IMAGE: &str = "apache/kafka:3.9.2";
@@ -69,6 +92,12 @@ pub async fn run(args: RunArgs) -> Exit {
         };
     }
     let mut terminal = Terminal::new(args.output);
+    if args.producer_config.is_some() || args.consumer_config.is_some() {
+        experiments = match with_yours(&args, experiments, &mut terminal) {
+            Ok(experiments) => experiments,
+            Err(problems) => return refuse(&problems),
+        };
+    }
     let (watchers, queue) = mpsc::unbounded_channel();
     let options = Options { runs: args.runs.clone(), image: args.kafka_image.clone(), keep: args.keep };
     let given: Vec<String> = experiments.iter().map(|experiment| experiment.name.clone()).collect();
@@ -103,6 +132,35 @@ pub async fn run(args: RunArgs) -> Exit {
         eprintln!("nothing was run: no experiment is for the Kafka of {}, so that nothing is proven", args.kafka_image);
     }
     outcomes.exit().worse(end(runner, &mut terminal).await)
+}
+
+/// Puts the user's own configuration beside the profiles of each experiment, and tells what was made of it.
+fn with_yours(
+    args: &RunArgs,
+    experiments: Vec<Experiment>,
+    terminal: &mut Terminal,
+) -> Result<Vec<Experiment>, Problems> {
+    let dialect = args.config_dialect.map(|dialect| match dialect {
+        ConfigDialect::Java => Dialect::Java,
+        ConfigDialect::Librdkafka => Dialect::Librdkafka,
+    });
+    let yours = Yours::read(args.producer_config.as_deref(), args.consumer_config.as_deref(), dialect)?;
+    terminal.say("your configuration runs as the profile `yours`, an approximation by librdkafka");
+    yours.notes.iter().for_each(|note| terminal.say(&format!("  {note}")));
+    let mut all = Vec::new();
+    for experiment in experiments {
+        match experiment.with_yours(&yours)? {
+            Ok(with) => all.push(with),
+            Err(Without(why)) => {
+                terminal.say(&format!("{} is run without it: {why}", experiment.name));
+                all.push(experiment);
+            }
+        }
+    }
+    // The same in all of them.
+    let profile = all.iter().flat_map(|experiment| &experiment.profiles).find(|profile| profile.name == YOURS);
+    let problems: Vec<Problem> = profile.into_iter().flat_map(option_problems).collect();
+    if problems.is_empty() { Ok(all) } else { Err(Problems(problems)) }
 }
 
 /// An experiment, and what is to be done with it.

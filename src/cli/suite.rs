@@ -6,8 +6,9 @@ use super::hint;
 use super::plan::settings;
 use crate::exit::Exit;
 use crate::experiment::Experiment;
+use crate::experiment::yours::YOURS;
 use crate::report::Report;
-use crate::report::matrix::{Change, Ended, Entry, Matrix, RESILIENT, YOURS};
+use crate::report::matrix::{Change, Ended, Entry, Matrix, RESILIENT};
 use crate::report::terminal::{self, Summary, Terminal};
 
 /// How one experiment ended.

@@ -32,8 +32,10 @@ mod source;
 mod tests;
 mod validate;
 mod value;
+mod vary;
 mod words;
 mod yaml;
+pub mod yours;
 
 pub use consumer::{Commit, ConsumerSpec, Failure, Handling, OnFailure, ServiceDown, Sink, Stragglers, Work, Workers};
 pub use expect::{argument as expectation_argument, file as expectation_file};
@@ -165,12 +167,31 @@ pub struct Profile {
     pub name: String,
     /// One sentence, for tables and lists.
     pub summary: String,
+    /// Whether what becomes of it counts for the verdict; otherwise it is only counted.
+    pub is_judged: bool,
+    /// What a reader of the report should know of it, a sentence each.
+    pub notes: Vec<String>,
+    /// Settings of which each is put back to the baseline's in a profile of its own.
+    pub vary: Vec<String>,
+    /// Of such a profile, what was put back.
+    pub varied: Option<Varied>,
     /// Its topic.
     pub topic: TopicSpec,
     /// Its producer.
     pub producer: ProducerSpec,
     /// Its consumer group.
     pub consumer: ConsumerSpec,
+}
+
+/// What a profile has of the baseline's, and is otherwise the same as another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Varied {
+    /// The other.
+    pub of: String,
+    /// The setting that was to be put back.
+    pub setting: String,
+    /// Settings that had to be put back with it.
+    pub with: Vec<String>,
 }
 
 impl Profile {

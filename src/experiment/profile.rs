@@ -9,13 +9,14 @@ use super::extends::chain;
 use super::option_name::{TOPIC_OPTIONS, check_name};
 use super::raw::{self, Text};
 use super::source::{Source, Span};
-use super::value::{integer, name};
-use super::{Problem, Profile, TopicSpec, embedded};
+use super::value::{integer, name, word};
+use super::{Problem, Profile, TopicSpec, embedded, vary};
 
 /// Text somewhere in one of the layers.
 pub type Found = (String, Span);
 
 /// One option after the merge.
+#[derive(Clone)]
 pub struct Setting {
     /// Its name.
     pub key: String,
@@ -26,20 +27,42 @@ pub struct Setting {
 }
 
 /// All layers of a profile, or of a topic, laid over one another.
-#[derive(Default)]
-struct Merged {
+#[derive(Clone, Default)]
+pub struct Merged {
     summary: Option<String>,
+    judged: Option<Found>,
+    notes: Vec<String>,
+    /// Settings to put back.
+    pub vary: Vec<Found>,
     partitions: Option<Found>,
     replication_factor: Option<Found>,
-    config: Vec<Setting>,
-    producer: Vec<Setting>,
-    consumer: Vec<Setting>,
+    /// Of the topic.
+    pub config: Vec<Setting>,
+    /// Of the producer.
+    pub producer: Vec<Setting>,
+    /// Of the consumer.
+    pub consumer: Vec<Setting>,
 }
 
 impl Merged {
+    /// Gives it another summary.
+    pub fn describe(&mut self, summary: String) {
+        self.summary = Some(summary);
+    }
+
     fn lay_profile(&mut self, source: &Arc<Source>, profile: &raw::Profile) {
         if let Some(summary) = &profile.summary {
             self.summary = Some(summary.value.trim().to_owned());
+        }
+        let found = |text: &Text| (text.value.clone(), source.at(&text.referenced));
+        if let Some(judged) = &profile.judged {
+            self.judged = Some(found(judged));
+        }
+        if let Some(notes) = &profile.notes {
+            self.notes = notes.value.iter().map(|note| note.value.trim().to_owned()).collect();
+        }
+        if let Some(vary) = &profile.vary {
+            self.vary = vary.value.iter().map(found).collect();
         }
         if let Some(topic) = &profile.topic {
             self.lay_topic(source, topic);
@@ -73,14 +96,36 @@ fn lay(settings: &mut Vec<Setting>, source: &Arc<Source>, options: Option<&raw::
     }
 }
 
-/// Validates one of an experiment's profiles.
-pub fn resolve(
-    check: &mut Check,
-    key: &Text,
-    own: Option<&raw::Profile>,
-    topic: Option<&raw::Topic>,
-) -> Option<Profile> {
-    let profile_name = check.read(key, |text| name(text, "a profile"));
+/// Validates an experiment's profiles; behind each stand those in which its settings are put back one at a time. All are
+/// read before any is given up, so that all problems are found.
+pub fn resolve(check: &mut Check, raw: &raw::Experiment) -> Option<Vec<Profile>> {
+    let entries = &raw.profiles.value.0;
+    let merged: Vec<Option<Merged>> =
+        entries.iter().map(|(key, own)| merge(check, key, own.as_ref(), raw.topic.as_ref())).collect();
+    let baseline = entries.iter().zip(&merged).find(|((key, _), _)| key.value == vary::BASELINE);
+    let baseline = baseline.and_then(|(_, merged)| merged.clone());
+    let names: Vec<&str> = entries.iter().map(|(key, _)| key.value.as_str()).collect();
+    let mut found = Vec::new();
+    for ((key, _), merged) in entries.iter().zip(merged) {
+        let profile_name = check.read(key, |text| name(text, "a profile"));
+        let Some(merged) = merged else {
+            found.push(None);
+            continue;
+        };
+        let variants = vary::variants(check, &key.value, &merged, baseline.as_ref(), &names);
+        let profile = build(check, profile_name, merged);
+        // What is wrong with the whole profile is told once.
+        let variants = if profile.is_some() { variants } else { Vec::new() };
+        found.push(profile);
+        for (name, varied, merged) in variants {
+            let varied = Some(varied);
+            found.push(build(check, Some(name), merged).map(|profile| Profile { is_judged: false, varied, ..profile }));
+        }
+    }
+    found.into_iter().collect()
+}
+
+fn merge(check: &mut Check, key: &Text, own: Option<&raw::Profile>, topic: Option<&raw::Topic>) -> Option<Merged> {
     let Some(own) = own else {
         let known = embedded::profile_names();
         let ready_made = if known.contains(&key.value.as_str()) { &key.value } else { "baseline" };
@@ -102,14 +147,25 @@ pub fn resolve(
         }
     }
     merged.lay_profile(&Arc::clone(&check.source), own);
+    Some(merged)
+}
 
+fn build(check: &mut Check, name: Option<String>, merged: Merged) -> Option<Profile> {
     let topic = topic_spec(check, &merged);
     compaction_has_keys(check, &merged);
+    let is_judged = match &merged.judged {
+        Some((text, at)) => check.read_at(text, at, |text| word(text, "answer: is it judged?")),
+        None => Some(true),
+    };
     let producer = producer_spec(check, merged.producer);
     let consumer = consumer_spec(check, merged.consumer);
     Some(Profile {
-        name: profile_name?,
+        name: name?,
         summary: merged.summary.unwrap_or_default(),
+        is_judged: is_judged?,
+        notes: merged.notes,
+        vary: merged.vary.into_iter().map(|(setting, _)| setting).collect(),
+        varied: None,
         topic: topic?,
         producer: producer?,
         consumer: consumer?,

@@ -117,6 +117,12 @@ pub struct Profile {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub summary: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Text>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vary: Option<Texts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub topic: Option<Topic>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub producer: Option<Options>,

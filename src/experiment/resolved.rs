@@ -87,12 +87,22 @@ fn to_raw(experiment: &Experiment) -> raw::Experiment {
             after_recovery: Some(time(workload.after_recovery)),
             max: Some(time(workload.max)),
         },
-        profiles: spanned(Map(experiment.profiles.iter().map(|own| (text(&own.name), Some(profile(own)))).collect())),
+        profiles: spanned(Map(profiles(experiment))),
         faults: Some(faults(&experiment.faults)),
         must_show: expectations(&experiment.must_show),
         must_hold: expectations(&experiment.must_hold),
         min_exposure: some_map(experiment.min_exposure.iter().map(|(name, count)| (text(name), text(count))).collect()),
     }
+}
+
+/// Those in which a setting is put back follow from `vary`.
+fn profiles(experiment: &Experiment) -> Vec<(Text, Option<raw::Profile>)> {
+    let whole = experiment.profiles.iter().filter(|own| own.varied.is_none());
+    whole.map(|own| (text(&own.name), Some(profile(own)))).collect()
+}
+
+fn some_texts(words: &[String]) -> Option<raw::Texts> {
+    (!words.is_empty()).then(|| spanned(words.iter().map(text).collect()))
 }
 
 fn profile(profile: &Profile) -> raw::Profile {
@@ -118,6 +128,9 @@ fn profile(profile: &Profile) -> raw::Profile {
     raw::Profile {
         extends: None,
         summary: some_text(&profile.summary),
+        judged: (!profile.is_judged).then(|| text(false)),
+        notes: some_texts(&profile.notes),
+        vary: some_texts(&profile.vary),
         topic: Some(raw::Topic {
             partitions: Some(text(profile.topic.partitions)),
             replication_factor: Some(text(profile.topic.replication_factor)),

@@ -110,6 +110,60 @@ fn defaults() {
     );
 }
 
+/// Names of profiles, with the producer's and consumer's options that matter here.
+fn varied(vary: &str) -> Vec<(String, Vec<String>, Option<Varied>)> {
+    let text = format!(
+        "{HEAD}profiles:\n  baseline: {{ producer: {{ acks: 1, retries: 5 }}, topic: {{ config: {{ flush.messages: 9 }} }} }}\n  \
+         own: {{ producer: {{ acks: all, enable.idempotence: true, linger.ms: 50 }}, consumer: {{ enable.auto.commit: false, \
+         commit: after_sync }}, vary: {vary} }}\n"
+    );
+    let experiment = good(&text);
+    let again = good(&experiment.resolved);
+    assert_eq!(essence(&again), essence(&experiment), "variants follow from what is stored");
+    let told = |profile: &Profile| {
+        let options = profile.producer.options.iter().chain(&profile.consumer.options);
+        let mut told: Vec<String> = options.map(|(key, value)| format!("{}={value}", key.value)).collect();
+        told.push(format!("commit={}", profile.consumer.handling.commit.word()));
+        told.extend(profile.topic.config.iter().map(|(key, value)| format!("{key}={value}")));
+        assert_eq!(profile.is_judged, profile.varied.is_none());
+        (profile.name.clone(), told, profile.varied.clone())
+    };
+    experiment.profiles.iter().skip(2).map(told).collect()
+}
+
+#[test]
+fn each_setting_to_vary_is_put_back_in_a_profile_of_its_own() {
+    let found = varied("[linger.ms, retries, flush.messages]");
+    let names: Vec<&str> = found.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["own-without-linger-ms", "own-without-retries", "own-without-flush-messages"]);
+    let told = |n: usize| found[n].1.join(" ");
+    let consumer = "enable.auto.commit=false commit=after_sync";
+    assert_eq!(told(0), format!("acks=all enable.idempotence=true {consumer}"));
+    assert_eq!(told(1), format!("acks=all enable.idempotence=true linger.ms=50 retries=5 {consumer}"));
+    assert_eq!(told(2), format!("acks=all enable.idempotence=true linger.ms=50 {consumer} flush.messages=9"));
+    let varied = found[1].2.as_ref().unwrap();
+    assert_eq!((varied.of.as_str(), varied.setting.as_str(), varied.with.len()), ("own", "retries", 0));
+}
+
+#[test]
+fn what_does_not_go_without_the_other_is_put_back_with_it() {
+    let found = varied("[acks, enable.idempotence, commit]");
+    let told: Vec<(String, Vec<String>)> =
+        found.into_iter().map(|(_, told, varied)| (told.join(" "), varied.unwrap().with)).collect();
+    let consumer = "enable.auto.commit=false commit=after_sync";
+    assert_eq!(
+        told,
+        [
+            (format!("acks=1 linger.ms=50 {consumer}"), vec!["enable.idempotence".to_owned()]),
+            (format!("acks=all linger.ms=50 {consumer}"), vec![]),
+            (
+                "acks=all enable.idempotence=true linger.ms=50 commit=auto".to_owned(),
+                vec!["enable.auto.commit".to_owned()]
+            ),
+        ]
+    );
+}
+
 fn pairs(options: &Options) -> Vec<(&str, &str)> {
     options.iter().map(|(key, value)| (key.value.as_str(), value.as_str())).collect()
 }

@@ -212,10 +212,7 @@ fn profiles(check: &mut Check, raw: &raw::Experiment) -> Option<Vec<Profile>> {
         check.report(problem);
         return None;
     }
-    // All are resolved before any is given up, so that all problems are found.
-    let found: Vec<_> =
-        entries.iter().map(|(key, own)| profile::resolve(check, key, own.as_ref(), raw.topic.as_ref())).collect();
-    found.into_iter().collect()
+    profile::resolve(check, raw)
 }
 
 fn faults(

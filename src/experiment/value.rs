@@ -204,18 +204,21 @@ pub fn image(text: &str) -> Result<String, Wrong> {
     if version { Err(wrong().hint(format!("for example `apache/kafka:{text}`"))) } else { Ok(text.to_owned()) }
 }
 
+/// Bytes of a name.
+pub const NAME_MAX: usize = 40;
+
 /// A name that may stand in paths and topic names.
 pub fn name(text: &str, what: &str) -> Result<String, Wrong> {
-    let fits = (1..=40).contains(&text.len())
+    let fits = (1..=NAME_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if fits {
         return Ok(text.to_owned());
     }
     let fitting: String =
-        text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+        text.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(NAME_MAX).collect();
     let wrong = Wrong::new(
         format!("`{text}` can't be the name of {what}"),
-        "expected 1 to 40 of a-z, 0-9 and `-`: it becomes part of paths and topic names",
+        format!("expected 1 to {NAME_MAX} of a-z, 0-9 and `-`: it becomes part of paths and topic names"),
     );
     let fitting = fitting.trim_matches('-');
     Err(if fitting.is_empty() { wrong } else { wrong.hint(format!("for example `{fitting}`")) })

@@ -339,6 +339,7 @@ impl Account {
             reconciliation: self.reconciliation.clone(),
             times: Times::default(),
             gaps: None,
+            is_judged: true,
             read_committed: false,
             host_too_busy: false,
             deserted: Vec::new(),

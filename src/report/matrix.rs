@@ -13,12 +13,11 @@ use lossproof_ledger::verdict::{ReasonKind, Verdict};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Profile, Report};
+use crate::experiment::yours::YOURS;
 pub(in crate::report) use markdown::words;
 
 /// Profiles that have a column of their own, in its order; all others stand together in the last one.
 pub const COLUMNS: [&str; 3] = ["baseline", "resilient", YOURS];
-/// The profile of a user's own configuration.
-pub const YOURS: &str = "yours";
 /// The profile whose settings are the advice.
 pub const RESILIENT: &str = "resilient";
 
@@ -65,10 +64,8 @@ pub struct Cell {
     pub state: State,
     /// Messages lost.
     pub lost: u64,
-    /// Copies in the log beyond the first (`duplicates` of the report).
+    /// Processings of messages beyond their first.
     pub doubled: u64,
-    /// Processings beyond the first of one record.
-    pub redelivered: u64,
     /// Messages in the log behind a later one.
     pub reordered: u64,
     /// Messages of which nothing can be said, or that the group had not come to.
@@ -79,9 +76,10 @@ pub struct Cell {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Nothing was lost, doubled or reordered, and no promise broken.
+    /// Nothing was lost or reordered, and no promise broken. To process again is how nothing is lost: what was doubled is
+    /// a harm only where the resilient profile does without.
     Held,
-    /// Something was lost, doubled or reordered.
+    /// Something was lost, reordered, or doubled without need.
     Hurt,
     /// Nothing of that, but another promise is broken.
     Broken,
@@ -185,35 +183,31 @@ fn row(entry: &Entry<'_>) -> Row {
 fn cell(report: &Report, name: &str, profile: &Profile) -> Cell {
     let counts = &profile.counts.messages;
     let unknown = counts.unreadable + counts.lagging + counts.behind_open_txn;
+    let resilient = report.profiles.get(RESILIENT);
+    let is_needed = name == RESILIENT || resilient.is_some_and(|other| other.counts.messages.doubled > 0);
     let broken = || report.reasons.iter().any(|r| r.kind == ReasonKind::Broken && r.profile.as_deref() == Some(name));
     // A proven loss is one whatever else the run proves; that nothing was lost counts only where the fault bit.
-    let state = if counts.lost + counts.duplicates + counts.reordered > 0 {
+    let state = if counts.lost + counts.reordered > 0 || counts.doubled > 0 && !is_needed {
         State::Hurt
     } else if broken() {
         State::Broken
-    } else if report.verdict == Verdict::Inconclusive || !profile.is_complete() || unknown > 0 {
+    } else if report.verdict == Verdict::Inconclusive || !profile.is_complete() || unknown > 0 || !met(report, name) {
         State::Inconclusive
     } else {
         State::Held
     };
-    Cell {
-        state,
-        lost: counts.lost,
-        doubled: counts.duplicates,
-        redelivered: counts.redelivered,
-        reordered: counts.reordered,
-        unknown,
-    }
+    Cell { state, lost: counts.lost, doubled: counts.doubled, reordered: counts.reordered, unknown }
+}
+
+/// Whether some message of a profile was on its way while a fault lasted, where there are faults.
+fn met(report: &Report, name: &str) -> bool {
+    report.faults.is_empty()
+        || report.faults.iter().any(|fault| fault.exposure.get(name).is_some_and(|exposed| *exposed > 0))
 }
 
 fn open(entry: &Entry<'_>, row: &Row) -> Option<Open> {
-    let yours = row.profiles.get(YOURS)?;
+    let yours = row.profiles.get(YOURS).filter(|cell| cell.state == State::Hurt)?;
     let resilient = row.profiles.get(RESILIENT);
-    // To process again is how nothing is lost; it is a harm only where the resilient profile does without.
-    let again = yours.redelivered > 0 && resilient.is_some_and(|cell| cell.redelivered == 0);
-    if yours.state != State::Hurt && !again {
-        return None;
-    }
     let all = if resilient.is_some_and(|cell| cell.state == State::Held) { &entry.differences[..] } else { &[] };
     let named: Vec<Change> = all.iter().filter(|change| names(entry.protects, &change.setting)).cloned().collect();
     Some(Open {

@@ -1,5 +1,6 @@
 //! What a run says for itself: events as they happen, and a report computed from what was stored.
 
+mod ablation;
 pub mod account;
 mod anomalies;
 mod causes;
@@ -11,5 +12,6 @@ mod model;
 mod sample;
 pub mod terminal;
 
+pub use ablation::Ablation;
 pub use anomalies::{Anomalies, LeftOut, Loss};
 pub use model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};

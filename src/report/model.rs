@@ -16,6 +16,7 @@ use lossproof_ledger::gaps::Score;
 use lossproof_ledger::verdict::{Reason, Verdict};
 use serde::{Deserialize, Serialize};
 
+use super::ablation::Ablation;
 use super::anomalies::Anomalies;
 
 /// The judged run.
@@ -39,6 +40,9 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// By name, in the order of the file.
     pub profiles: IndexMap<String, Profile>,
+    /// What came of profiles with one setting put back to the baseline's (`vary`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ablations: Vec<Ablation>,
     /// What the run ran on.
     pub environment: Environment,
 }

@@ -71,6 +71,7 @@ pub(super) fn leader_partition() -> Report {
             ]),
         }],
         profiles: IndexMap::from([("baseline".to_owned(), baseline()), ("resilient".to_owned(), resilient())]),
+        ablations: Vec::new(),
         environment: Environment {
             lossproof: "0.1.0".to_owned(),
             image: Some("apache/kafka:3.9.2".to_owned()),

@@ -20,7 +20,7 @@ impl<'a> Judge<'a> {
         for fault in &self.case.faults {
             self.fault(fault);
         }
-        for profile in &self.case.profiles {
+        for profile in self.case.profiles.iter().filter(|profile| profile.is_judged) {
             self.deserted(profile);
             self.witnesses(profile);
             self.resumed(profile);

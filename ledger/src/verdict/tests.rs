@@ -45,6 +45,7 @@ fn profile(name: &str, counts: [Counts; 2]) -> ProfileOutcome {
             ..Times::default()
         },
         gaps: None,
+        is_judged: true,
         read_committed: true,
         host_too_busy: false,
         deserted: Vec::new(),
@@ -136,6 +137,22 @@ fn a_pass_says_what_was_shown_and_what_held() {
     resilient: unavailable is 8.2 s, and < 30 s was promised.
     resilient: duplicates is 0, and 0 was promised.
     ");
+}
+
+#[test]
+fn what_is_only_counted_spoils_no_verdict() {
+    let spoilt = |case: &mut Case| {
+        case.baseline().deserted = vec!["baseline producer 0 ended (exit 1)".to_owned()];
+        case.baseline().reconciliation.counts.lagging = 7;
+        case.baseline().reconciliation.counts.phantom = 1;
+        case.unread(0, 1);
+    };
+    assert_ne!(told(spoilt).0, Verdict::Pass);
+    let (verdict, reasons) = told(|case| {
+        spoilt(case);
+        case.baseline().is_judged = false;
+    });
+    assert_eq!((verdict, reasons.len()), (Verdict::Pass, 4), "{reasons:?}");
 }
 
 #[test]

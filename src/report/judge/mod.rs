@@ -27,6 +27,7 @@ use lossproof_ledger::journal::Source;
 use lossproof_ledger::metric::{self, Metric};
 use lossproof_ledger::verdict::{self, Case, Evidence, FaultOutcome, ProfileOutcome, Promise, Promises, Recovery};
 
+use super::ablation::ablations;
 use super::anomalies::Anomalies;
 use super::model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
 use crate::experiment::{self, Comparison, Expectation, Experiment};
@@ -104,6 +105,7 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
             outcomes.push(ProfileOutcome {
                 gaps,
                 profile: profile.name.clone(),
+                is_judged: profile.is_judged,
                 read_committed: reads_committed(profile),
                 host_too_busy: too_busy(history, evidence.planned, &evidence.reconciliation.counts),
                 deserted: deserted(history, &profile.name),
@@ -132,12 +134,12 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
         .flat_map(|part| &part.history.topics)
         .map(|(profile, topic)| (profile.as_str(), topic.name.as_str()))
         .collect();
-    let report = Report {
+    let mut report = Report {
         experiment: experiment.name.clone(),
         run: first.run.clone(),
         verdict: judgement.verdict,
         reasons: judgement.reasons,
-        notes: notes(&parts, &journals),
+        notes: notes(experiment, &parts, &journals),
         started_at: first.started.utc,
         duration_ms: (parts.end_ns() - first.started.boottime_ns) / 1_000_000,
         faults,
@@ -160,8 +162,10 @@ pub(super) fn examine(run_dir: &Path, experiment: &Experiment) -> Result<Examine
                 (outcome.profile, profile)
             })
             .collect(),
+        ablations: Vec::new(),
         environment: environment(&parts),
     };
+    report.ablations = ablations(experiment, &report.profiles, report.verdict);
     Ok(Examined { report, explained, parts: parts.all, journals })
 }
 
@@ -284,7 +288,8 @@ fn stopped_by(parts: &Parts) -> Option<String> {
     })
 }
 
-fn notes(parts: &Parts, journals: &Journals) -> Vec<String> {
+fn notes(experiment: &Experiment, parts: &Parts, journals: &Journals) -> Vec<String> {
+    let own = experiment.profiles.iter().flat_map(|own| own.notes.iter().map(|note| format!("{}: {note}", own.name)));
     let torn = parts.torn.then(|| format!("the last line of {EVENTS} was cut off and is left out"));
     let clients = parts.all.iter().flat_map(|part| &part.history.clients);
     let unasked = clients.filter_map(|client| {
@@ -298,7 +303,7 @@ fn notes(parts: &Parts, journals: &Journals) -> Vec<String> {
             .iter()
             .map(move |(tool, equal)| format!("{profile}: {tool} tells {equal} figures as the brokers do"))
     });
-    torn.into_iter().chain(journals.notes()).chain(unasked).chain(warnings.cloned()).chain(checked).collect()
+    own.chain(torn).chain(journals.notes()).chain(unasked).chain(warnings.cloned()).chain(checked).collect()
 }
 
 fn fault(index: usize, part: &Part, profiles: &[ProfileOutcome]) -> Fault {

@@ -54,13 +54,8 @@ fn marked(cell: &Cell) -> String {
 
 /// What happened, in words and counts.
 pub(in crate::report) fn words(cell: &Cell) -> String {
-    let counts = [
-        ("lost", cell.lost),
-        ("doubled", cell.doubled),
-        ("reordered", cell.reordered),
-        ("redelivered", cell.redelivered),
-        ("unknown", cell.unknown),
-    ];
+    let counts =
+        [("lost", cell.lost), ("doubled", cell.doubled), ("reordered", cell.reordered), ("unknown", cell.unknown)];
     let state = match cell.state {
         State::Hurt => None,
         State::Held => Some("held".to_owned()),

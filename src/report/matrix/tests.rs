@@ -7,14 +7,14 @@ use crate::report::sample;
 use crate::report::terminal::Terminal;
 use crate::report::terminal::tests::Page;
 
-/// A report with the counts (lost, doubled, redelivered, reordered, lagging) of its profiles.
-fn report(verdict: Verdict, profiles: &[(&str, [u64; 5])]) -> Report {
-    let sample = sample::leader_partition();
-    let all = profiles.iter().map(|(name, [lost, doubled, redelivered, reordered, lagging])| {
+/// A report with the counts (lost, doubled, reordered, lagging) of its profiles, all of which met the fault.
+fn report(verdict: Verdict, profiles: &[(&str, [u64; 4])]) -> Report {
+    let mut sample = sample::leader_partition();
+    sample.faults[0].exposure = profiles.iter().map(|(name, _)| ((*name).to_owned(), 100)).collect();
+    let all = profiles.iter().map(|(name, [lost, doubled, reordered, lagging])| {
         let mut profile = sample.profiles["resilient"].clone();
         let counts = &mut profile.counts.messages;
-        (counts.lost, counts.duplicates, counts.redelivered) = (*lost, *doubled, *redelivered);
-        (counts.reordered, counts.lagging) = (*reordered, *lagging);
+        (counts.lost, counts.doubled, counts.reordered, counts.lagging) = (*lost, *doubled, *reordered, *lagging);
         ((*name).to_owned(), profile)
     });
     Report { verdict, profiles: all.collect(), reasons: Vec::new(), ..sample.clone() }
@@ -37,16 +37,14 @@ fn entry<'a>(experiment: &'a str, hazard: &'a str, outcome: Result<&'a Report, E
 }
 
 fn matrix() -> Matrix {
-    let pass = Verdict::Pass;
-    let lost = report(pass, &[("baseline", [14_966, 0, 0, 0, 0]), ("resilient", [0; 5]), ("yours", [12, 3, 0, 0, 0])]);
-    let again =
-        report(pass, &[("baseline", [5, 0, 0, 0, 0]), ("resilient", [0, 0, 7, 0, 0]), ("yours", [0, 0, 9, 0, 0])]);
-    let unproven =
-        report(Verdict::Inconclusive, &[("baseline", [0; 5]), ("resilient", [0; 5]), ("yours", [0, 0, 0, 4, 0])]);
-    let lagging =
-        report(Verdict::Pass, &[("resilient", [0, 0, 0, 0, 11]), ("acks-0", [3, 0, 0, 0, 0]), ("acks-1", [0; 5])]);
-    let mut broken =
-        report(Verdict::Fail, &[("baseline", [1, 0, 0, 0, 0]), ("resilient", [0; 5]), ("yours", [1, 0, 0, 0, 0])]);
+    let all = |baseline, resilient, yours| [("baseline", baseline), ("resilient", resilient), ("yours", yours)];
+    let lost = report(Verdict::Pass, &all([14_966, 0, 0, 0], [0; 4], [12, 3, 0, 0]));
+    let again = report(Verdict::Pass, &all([5, 0, 0, 0], [0, 7, 0, 0], [0, 9, 0, 0]));
+    let unproven = report(Verdict::Inconclusive, &all([0; 4], [0; 4], [0, 0, 4, 0]));
+    let others = [("resilient", [0, 0, 0, 11]), ("acks-0", [0, 3, 0, 0]), ("acks-1", [0; 4]), ("acks-2", [0; 4])];
+    let mut lagging = report(Verdict::Pass, &others);
+    lagging.faults[0].exposure["acks-2"] = 0;
+    let mut broken = report(Verdict::Fail, &all([1, 0, 0, 0], [0; 4], [1, 0, 0, 0]));
     let text = "resilient: unavailable is 40 s, but < 30 s was promised.".to_owned();
     broken.reasons = vec![Reason { kind: ReasonKind::Broken, profile: Some("resilient".to_owned()), text }];
     let mut free = entry("consumer-dlq", "a poison | message", Ok(&broken));
@@ -73,7 +71,8 @@ fn a_cell_says_what_happened_and_never_more_than_is_known() {
     assert_eq!(states(1), [("baseline", Hurt), ("resilient", Held), ("yours", Held)]);
     // Nothing lost where the fault is not proven says nothing; what was reordered was.
     assert_eq!(states(2), [("baseline", Inconclusive), ("resilient", Inconclusive), ("yours", Hurt)]);
-    assert_eq!(states(3), [("resilient", Inconclusive), ("acks-0", Hurt), ("acks-1", Held)]);
+    // What met no fault has not withstood one.
+    assert_eq!(states(3), [("resilient", Inconclusive), ("acks-0", Hurt), ("acks-1", Held), ("acks-2", Inconclusive)]);
     assert_eq!(states(4), [("baseline", Hurt), ("resilient", Broken), ("yours", Hurt)]);
     assert!(states(5).is_empty() && states(6).is_empty());
 }
@@ -101,7 +100,7 @@ fn advice_names_what_protects_and_only_where_something_did() {
 
 #[test]
 fn where_no_setting_is_named_all_that_differ_are_told() {
-    let report = report(Verdict::Pass, &[("resilient", [0; 5]), ("yours", [2, 0, 0, 0, 0])]);
+    let report = report(Verdict::Pass, &[("resilient", [0; 4]), ("yours", [2, 0, 0, 0])]);
     let mut entry = entry("e", "h", Ok(&report));
     entry.protects = "patience";
     let matrix = Matrix::of(&[entry]);

@@ -4,12 +4,12 @@ use lossproof_ledger::counts::Counts;
 use lossproof_ledger::event::Proof;
 use lossproof_ledger::gaps::Score;
 
-use super::causes;
 use super::counts::UNSURE;
 use super::grid::verdict_word;
 use super::out::{Style, Tone};
 use super::times;
 use super::words::{self, millis, thousands};
+use super::{ablations, causes};
 use crate::report::model::{Fault, Profile, Report};
 
 /// What stands below a number that can't be relied on.
@@ -31,6 +31,7 @@ pub(super) fn lines(report: &Report, stored: String, style: Style, width: u16) -
         lines.extend(profile.gaps.as_ref().map(|score| format!("{:longest$}  gap detection: {}", "", gaps(score))));
     }
     lines.extend(causes::lines(report));
+    lines.extend(ablations::lines(report, style));
     for (index, fault) in report.faults.iter().enumerate() {
         lines.push(String::new());
         self::fault(&mut lines, report, index, fault, style);

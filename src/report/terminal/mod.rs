@@ -3,6 +3,7 @@
 //! On a terminal, lines scroll by above a foot that is drawn over again (`bars`). Anywhere else, and
 //! under CI, NO_COLOR or TERM=dumb, every line stays as written and counts come every five seconds.
 
+mod ablations;
 mod account;
 mod bars;
 mod causes;

@@ -14,7 +14,13 @@ fn what_had_ended_before_a_kill_is_taken_over() {
     let engine = Engine::exclusive();
     let later = "requires: { kafka: \">=99\" }\nhazard: what nobody knows yet";
     let texts = [experiment("one", &[], "hazard: none"), experiment("newer", &[], later), experiment("two", &[], "")];
-    let mut program = Program::run(&engine, &texts, &[]);
+    // Its `auto.offset.reset=none` needs a group that has begun, as every one of long standing has.
+    let own = ["--producer-config", "java-producer", "--consumer-config", "java-consumer"];
+    let own = own.map(|word| match word.starts_with('-') {
+        true => word.to_owned(),
+        false => format!("{}/tests/own-configuration/{word}.properties", env!("CARGO_MANIFEST_DIR")),
+    });
+    let mut program = Program::run(&engine, &texts, &own.each_ref().map(String::as_str));
     program.reach("two", Phase::WarmUp);
     assert!(program.kill9());
     for session in program.sessions() {
@@ -37,5 +43,15 @@ fn what_had_ended_before_a_kill_is_taken_over() {
     assert_eq!(row(1), (&"newer".into(), &"skipped".into()));
     assert_eq!(row(2), (&"two".into(), &serde_json::json!({ "judged": "pass" })));
     assert_eq!(matrix["rows"][2]["profiles"]["resilient"]["state"], "held", "{matrix}");
+    let yours = &matrix["rows"][2]["profiles"]["yours"];
+    assert_eq!(
+        (&yours["state"], &yours["lost"], &yours["unknown"]),
+        (&"held".into(), &0.into(), &0.into()),
+        "{matrix}"
+    );
+    let report = program.report("one");
+    assert!(report["profiles"]["yours"]["counts"]["delivered"].as_u64() > Some(500), "{report}");
+    let notes = report["notes"].as_array().unwrap();
+    assert!(notes.iter().any(|note| note.as_str().unwrap().starts_with("yours: an approximation by librdkafka")));
     program.assert_nothing_left(&engine);
 }
