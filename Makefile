@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 600
 
 LOSSPROOF = target/release/lossproof
 
-.PHONY: help setup tools build demo check test mutants bench fuzz nightly soak clean
+.PHONY: help setup tools build demo check test test-on-engine test-without-engine mutants bench fuzz nightly smoke soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,9 +32,22 @@ check: tools ## formatting and lints, without Docker
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
+# Tests that use the Docker engine wait for each other; what needs none runs beside them, and makes way for them.
 test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
-	cargo test --workspace
+	cargo test --workspace --no-run
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target test-on-engine test-without-engine
+
+ON_ENGINE = brokers:: network::
+
+test-on-engine:
+	cargo test --test it -- --test-threads 1 $(ON_ENGINE)
+
+test-without-engine:
+	nice cargo test --workspace --exclude lossproof
+	nice cargo test --lib --bins
+	nice cargo test --doc
+	nice cargo test --test it -- $(addprefix --skip ,$(ON_ENGINE))
 
 mutants: tools ## change the reconciliation in some 800 ways: a test must fail each time (an hour)
 	@cargo mutants --version > /dev/null 2>&1 || cargo install cargo-mutants --locked
@@ -57,15 +70,21 @@ fuzz: tools ## throw damaged and hostile files at the readers, FUZZ_SECONDS each
 # The upgrade starts on another image than the rest may run on.
 UPGRADE_FROM = apache/kafka:3.9.2
 
-nightly: tools ## the whole catalogue of experiments, five times
+nightly: tools ## the whole catalogue of experiments, with the matrix at its end
 	@$(MAKE) --no-print-directory -j 2 setup build
 	@for image in $(UPGRADE_FROM) apache/kafka:4.3.1; do KAFKA_IMAGE=$$image compose/setup.sh || exit; done
-	@for round in 1 2 3 4 5; do \
-		echo "round $$round of 5"; \
-		$(LOSSPROOF) run experiments/ || code=$$?; \
-		[ $(KAFKA_IMAGE) = $(UPGRADE_FROM) ] || \
-			$(LOSSPROOF) run --kafka-image $(UPGRADE_FROM) rolling-upgrade || code=$$?; \
-	done; exit $${code:-0}
+	@$(LOSSPROOF) run experiments/ || code=$$?; \
+	[ $(KAFKA_IMAGE) = $(UPGRADE_FROM) ] || \
+		$(LOSSPROOF) run --kafka-image $(UPGRADE_FROM) rolling-upgrade || code=$$?; \
+	exit $${code:-0}
+
+# Ten that tell most in the least time.
+SMOKE = leader-partition acks-one retries-exhausted message-too-large idempotence-off-duplicates unclean-election \
+	disk-full process-killed-with-queue auto-commit-before-processing worker-queue
+
+smoke: tools ## ten of the catalogue that tell most, in ten minutes
+	@$(MAKE) --no-print-directory -j 2 setup build
+	$(LOSSPROOF) run $(SMOKE)
 
 # SOAK_SEED=7 SOAK_ROUNDS=1 repeats one round.
 soak: tools ## end lossproof itself by a signal under random faults, fifty times: nothing may stay (half an hour)
