@@ -21,6 +21,8 @@ const THREE_BROKERS: &str = include_str!("../../compose/three-brokers.yaml");
 const BROKER_IDS: [i32; 3] = [1, 2, 3];
 const READY_LIMIT: Duration = Duration::from_secs(90);
 const LOG_LINES: usize = 20;
+/// How far back the first error is looked for.
+const LOG_LINES_SEARCHED: usize = 5_000;
 
 impl Cluster {
     /// Starts a cluster and waits until it is ready. What was made is removed again when it fails.
@@ -112,12 +114,25 @@ impl Cluster {
         let mut text = format!("the cluster did not become ready {reason}");
         for broker in &self.brokers {
             if reason.silent.is_empty() || reason.silent.contains(&broker.id) {
-                let tail = self.engine.log_tail(&broker.container, LOG_LINES).await;
-                text.push_str(&format!("\n\nlast lines of broker {}:\n{}", broker.id, tail.trim_end()));
+                let log = self.engine.log_tail(&broker.container, LOG_LINES_SEARCHED).await;
+                text.push_str(&format!("\n\nfrom the log of broker {}:\n{}", broker.id, telling(&log)));
             }
         }
         EnvironmentProblem::new(text, "look for the first ERROR above; an option under `broker_config`, too little memory or a full disk are the usual causes; where the brokers say that they started, their addresses do not route from here (Docker Desktop): run lossproof inside its Linux").into()
     }
+}
+
+/// Of a log the first error with what follows it, such as where it came from, and the end: a broker that gives up says
+/// why, and then a great deal more.
+fn telling(log: &str) -> String {
+    let lines: Vec<&str> = log.trim_end().lines().collect();
+    let end = lines.len().saturating_sub(LOG_LINES);
+    let is_error = |line: &&str| line.contains(" ERROR ") || line.contains(" FATAL ");
+    let Some(first) = lines[..end].iter().position(is_error) else { return lines[end..].join("\n") };
+    let after = end.min(first + LOG_LINES);
+    let gap = if after < end { "…" } else { "" };
+    let parts = [&lines[first..after], &[gap], &lines[end..]];
+    parts.concat().into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// The definition, and a second file for the experiment's broker options, in the session's folder.
@@ -172,7 +187,26 @@ pub fn environment(session: &Session, subnet: &Subnet, image: &str) -> HashMap<S
 
 #[cfg(test)]
 mod tests {
-    use super::overrides;
+    use super::{LOG_LINES, overrides, telling};
+
+    #[test]
+    fn the_first_error_is_told_with_the_end_of_the_log() {
+        let line = |n: usize| match n {
+            100 => "[date] ERROR the reason (kafka.Kafka$)".to_owned(),
+            101 => "\tat kafka.server".to_owned(),
+            102.. => format!("[date] INFO stopping {n}"),
+            _ => format!("[date] INFO starting {n}"),
+        };
+        let log: Vec<String> = (0..300).map(line).collect();
+        let told = telling(&log.join("\n"));
+        let lines: Vec<&str> = told.lines().collect();
+        assert_eq!(lines[..2], [log[100].as_str(), log[101].as_str()]);
+        assert_eq!((lines[LOG_LINES], lines.last().copied()), ("…", log.last().map(String::as_str)));
+        assert_eq!(lines.len(), 2 * LOG_LINES + 1);
+        assert_eq!(telling(&log[..50].join("\n")).lines().count(), LOG_LINES, "without an error, the end");
+        assert_eq!(telling(&log[95..105].join("\n")).lines().count(), 10, "each line once");
+        assert_eq!(telling(""), "");
+    }
 
     #[test]
     fn broker_options_reach_every_broker_in_the_image_s_spelling() {
