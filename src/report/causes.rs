@@ -80,7 +80,8 @@ fn in_danger(exposed: &ExposedBy) -> String {
 /// None where another part says it already.
 fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option<String> {
     let truncated = cause.destroyed_by.iter().any(|d| matches!(d, DestroyedBy::Truncation { .. }));
-    let cut_short = cause.destroyed_by.iter().any(|d| matches!(d, DestroyedBy::LogCutShort { .. }));
+    let came_back = |d: &DestroyedBy| matches!(d, DestroyedBy::LogCutShort { .. } | DestroyedBy::DiskLost { .. });
+    let cut_short = cause.destroyed_by.iter().any(came_back);
     Some(match destroyed {
         DestroyedBy::Election { .. } if truncated && rejoined || cut_short => return None,
         DestroyedBy::Election { leader, epoch, unclean, .. } => {
@@ -93,6 +94,7 @@ fn destruction(destroyed: &DestroyedBy, cause: &Cause, rejoined: bool) -> Option
         DestroyedBy::Truncation { .. } if rejoined => "truncated when it rejoined".to_owned(),
         DestroyedBy::Truncation { broker, .. } => format!("truncated when broker {broker} followed it"),
         DestroyedBy::LogCutShort { broker, .. } => format!("gone from its log when broker {broker} came back"),
+        DestroyedBy::DiskLost { broker, .. } => format!("gone with the disk of broker {broker}"),
         DestroyedBy::Retention { .. } => "removed by retention before it was processed".to_owned(),
         DestroyedBy::Deletion { .. } => "deleted on demand before it was processed".to_owned(),
         DestroyedBy::Commit { member, incarnation, closing, .. } => {
@@ -238,6 +240,9 @@ fn destroyed_sentence(destroyed: &DestroyedBy, whom: Them) -> String {
             at(*silent_ns),
             during(*fault)
         ),
+        DestroyedBy::DiskLost { broker, fault } => {
+            format!("Fault {} emptied the disk of broker {broker}, and {they} {were} gone with it.", fault + 1)
+        }
         DestroyedBy::Deletion { before, fault } => {
             let before = offset_of(*before);
             format!("Fault {} deleted {them}, as all records before offset {before}.", fault + 1)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::Piece;
-use super::history::History;
+use super::history::{FaultSeen, History};
 use super::passed::Consumed;
 use super::{Acks, Cause, DestroyedBy, ExposedBy, Sighting, Witness};
 use crate::category::Category;
@@ -123,17 +123,34 @@ impl<'a> Attribution<'a> {
             Some(reign) => self.acks == Acks::All && self.in_sync(topic, partition, epoch, told_ns.1, reign.leader),
             None => false,
         };
-        if let (true, Some(silence)) = (heir_had_it, silence) {
-            let (broker, silent_ns) = (silence.broker, silence.from_ns);
-            cause.exposed_by.push(ExposedBy::UnflushedTail { broker, silent_ns });
-            cause.destroyed_by.push(DestroyedBy::LogCutShort { broker, silent_ns, fault: fault_at(broker, silent_ns) });
-        } else {
-            cause.exposed_by.extend(self.exposure(topic, partition, &fork, told_ns));
+        let came_back = silence.filter(|_| heir_had_it).map(|silence| (silence.broker, silence.from_ns));
+        let emptied = came_back.and_then(|(broker, silent_ns)| self.emptied(broker, silent_ns));
+        match (came_back, emptied) {
+            (Some((broker, _)), Some(fault)) => {
+                cause.exposed_by.extend(self.exposure(topic, partition, &fork, told_ns));
+                cause.destroyed_by.push(DestroyedBy::DiskLost { broker, fault });
+            }
+            (Some((broker, silent_ns)), None) => {
+                cause.exposed_by.push(ExposedBy::UnflushedTail { broker, silent_ns });
+                let fault = fault_at(broker, silent_ns);
+                cause.destroyed_by.push(DestroyedBy::LogCutShort { broker, silent_ns, fault });
+            }
+            (None, _) => cause.exposed_by.extend(self.exposure(topic, partition, &fork, told_ns)),
         }
-        self.truncation(topic, partition, &fork, told_ns, offsets, &mut cause);
+        let truncation = self.truncation(topic, partition, &fork, told_ns, offsets, &mut cause);
+        // Who leads on with what is left follows nobody.
+        let leads_on = came_back.is_some_and(|(broker, _)| broker == leader);
+        cause.destroyed_by.extend(truncation.filter(|_| !leads_on));
         cause.edge_of =
             self.history.faults.iter().find(|(_, fault)| fault.hit(leader) && fault.edge(told_ns.0)).map(|(i, _)| *i);
         cause
+    }
+
+    /// The fault that emptied the disk of a broker that fell silent then.
+    fn emptied(&self, broker: i32, silent_ns: u64) -> Option<usize> {
+        let empties = |fault: &&FaultSeen| fault.kind.as_deref() == Some("disk_wipe") && fault.hit(broker);
+        let mut faults = self.history.faults.iter();
+        faults.find(|(_, fault)| empties(fault) && fault.covers(silent_ns)).map(|(index, _)| *index)
     }
 
     /// Leader epochs of a partition as they were heard of.
@@ -254,7 +271,8 @@ impl<'a> Attribution<'a> {
         })
     }
 
-    /// Whether the old leader's own log was seen, or said by itself, to have gone over to the final log's chain.
+    /// Whether the old leader's own log was seen, or said by itself, to have gone over to the final log's chain. When
+    /// it had the messages last and first had not is noted in the cause.
     fn truncation(
         &self,
         topic: &str,
@@ -263,7 +281,7 @@ impl<'a> Attribution<'a> {
         told_ns: (u64, u64),
         offsets: (i64, i64),
         cause: &mut Cause,
-    ) {
+    ) -> Option<DestroyedBy> {
         let broker = fork.leader;
         let looks: Vec<_> =
             self.history.looks_at(broker, topic, partition).filter(|(look, _)| look.at_ns >= told_ns.1).collect();
@@ -285,13 +303,13 @@ impl<'a> Attribution<'a> {
         let looked = after.map(|(look, _)| Sighting { at_ns: look.at_ns, by: Witness::ReplicaLog { broker } });
         let said = logged.map(|logged| Sighting { at_ns: logged.at_ns, by: Witness::BrokerLog { broker } });
         let seen: BTreeSet<Sighting> = looked.into_iter().chain(said).collect();
-        let Some(first) = seen.first() else { return };
+        let first = seen.first()?;
         cause.gone = cause.gone.into_iter().chain([*first]).min();
-        cause.destroyed_by.push(DestroyedBy::Truncation {
+        Some(DestroyedBy::Truncation {
             broker,
             from: seen_end.unwrap_or_default().max(offsets.1 + 1),
             to: logged.map_or(fork.start, |logged| logged.to),
             logged_ns: logged.map(|logged| logged.at_ns),
-        });
+        })
     }
 }

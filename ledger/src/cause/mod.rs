@@ -166,6 +166,13 @@ pub enum DestroyedBy {
         /// The proven fault that held it.
         fault: Option<usize>,
     },
+    /// The disk of the broker that held them was emptied.
+    DiskLost {
+        /// The broker.
+        broker: i32,
+        /// The proven fault that emptied it.
+        fault: usize,
+    },
     /// Retention removed them.
     Retention {
         /// First offset of the log at the audit.

@@ -405,6 +405,30 @@ fn a_broker_that_comes_back_without_what_it_had_has_not_written_it() {
     assert_eq!(run.cause().exposed_by, [TAIL]);
 }
 
+#[test]
+fn a_broker_that_comes_back_with_an_empty_disk_has_lost_it_with_that() {
+    let wiped = |kind: &str| {
+        let mut run = Run::election().with(fault(true));
+        for (_, event) in &mut run.events {
+            match event {
+                EventKind::FaultResolved { kind: of, .. } => *of = kind.to_owned(),
+                EventKind::PartitionState { leader, .. } => *leader = 1,
+                _ => {}
+            }
+        }
+        run.acks = Acks::All;
+        run.with([answers(6_500, 1, false), answers(8_000, 1, true)]).cause()
+    };
+    let cause = wiped("disk_wipe");
+    assert_eq!(cause.exposed_by, []);
+    let [DestroyedBy::Election { leader: Some(1), .. }, lost] = cause.destroyed_by.as_slice() else {
+        panic!("{cause:?}");
+    };
+    assert_eq!(*lost, DestroyedBy::DiskLost { broker: 1, fault: 0 });
+    let killed = wiped("kill");
+    assert_eq!(killed.exposed_by, [ExposedBy::UnflushedTail { broker: 1, silent_ns: 6_500_000_000 }]);
+}
+
 fn undelivered(told: impl IntoIterator<Item = Record>) -> Run {
     let mut run = Run::election();
     run.finding = Finding::Category(Category::Undelivered);
