@@ -4,7 +4,8 @@
 //!
 //! Proof: each broker that answers names the new leader, under a higher leader epoch; of an unclean election, that
 //! the new leader was not in sync before. A controller that refuses (the preferred leader leads already, or is not in
-//! sync; the partition has a leader) proves nothing.
+//! sync; the partition has a leader) proves nothing. One operator forces an election for all that is offline: where at
+//! least one profile's partition was so, the others, which have a leader, are told as such and take nothing from it.
 
 use anyhow::Result;
 use lossproof_ledger::event::Proof;
@@ -32,10 +33,13 @@ pub(in crate::fault) async fn inject(
     };
     let elected: Vec<PartitionView> = before.iter().filter(|state| refused(state).is_none()).cloned().collect();
     let seen = newly_led(cluster, &elected).await;
+    // Whether it was done to anybody at all.
+    let forced = election == Election::Unclean && !elected.is_empty();
     let mut findings = Findings::default();
     for state in &before {
         let after = seen.view.as_ref().and_then(|view| view.partition(&state.topic, partition));
         let (holds, sentence) = match (refused(state), after) {
+            (Some(_), _) if forced && state.leader >= 0 => (true, format!("needed no election: {}", led(state))),
             (Some(refusal), _) => (false, format!("the election was refused: {refusal}; {}", led(state))),
             (None, Some(after)) => judge(election, state, after, &seen),
             (None, None) => (false, format!("no broker tells who leads{}", seen.words())),
