@@ -40,9 +40,9 @@ pub mod yours;
 pub use consumer::{Commit, ConsumerSpec, Failure, Handling, OnFailure, ServiceDown, Sink, Stragglers, Work, Workers};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
-    After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Destination, DiskFault, Election, ExecFault,
-    FaultKind, FaultSpec, HARNESS_PORT, Held, KafkaFault, Leave, Listener, Moment, NetworkFault, OfPartition, Path,
-    Peers, Ports, Repeat, RestartWait, Shape, Way,
+    After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Denied, Destination, DiskFault, Election,
+    ExecFault, FaultKind, FaultSpec, HARNESS_PORT, Held, KafkaFault, Leave, Listener, Moment, NetworkFault,
+    OfPartition, Path, Peers, Ports, Repeat, RestartWait, Shape, Way,
 };
 pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};

@@ -192,6 +192,8 @@ pub struct Fault {
     pub broker_config: Option<Spanned<BrokerConfig>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delete_records: Option<Spanned<DeleteRecords>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acl: Option<Spanned<Acl>>,
 }
 
 impl Fault {
@@ -226,11 +228,12 @@ impl Fault {
             topic_config: None,
             broker_config: None,
             delete_records: None,
+            acl: None,
         }
     }
 
     /// Every kind's key, with its place where it is given.
-    pub fn kinds(&self) -> [(&'static str, Option<Location>); 23] {
+    pub fn kinds(&self) -> [(&'static str, Option<Location>); 24] {
         [
             ("kill", place(&self.kill)),
             ("restart", place(&self.restart)),
@@ -255,6 +258,7 @@ impl Fault {
             ("topic_config", place(&self.topic_config)),
             ("broker_config", place(&self.broker_config)),
             ("delete_records", place(&self.delete_records)),
+            ("acl", place(&self.acl)),
         ]
     }
 }
@@ -460,6 +464,13 @@ pub struct DeleteRecords {
     pub partition: Text,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Text>,
+}
+
+/// `acl:`
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acl {
+    pub deny: Text,
 }
 
 /// A selector: a word, a list of ids, or a map with one key.

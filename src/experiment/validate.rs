@@ -100,6 +100,7 @@ fn build(check: &mut Check, raw: &raw::Experiment) -> Option<Experiment> {
     fits_time(check, raw, &experiment);
     fits_disk(check, raw, &experiment);
     marks_fit(check, raw, experiment.cluster.disk_bytes);
+    rules_are_kept(check, raw, &experiment.cluster);
     Some(experiment)
 }
 
@@ -256,6 +257,20 @@ fn fits_time(check: &mut Check, raw: &raw::Experiment, experiment: &Experiment) 
             )
             .hint(format!("raise `max` to {} or more: start, drain and audit take time too", format(planned * 2))),
     );
+}
+
+/// Without an authorizer nobody asks who may do what.
+fn rules_are_kept(check: &mut Check, raw: &raw::Experiment, cluster: &ClusterSpec) {
+    const AUTHORIZER: &str = "authorizer.class.name";
+    if cluster.broker_config.iter().any(|(name, value)| name == AUTHORIZER && !value.is_empty()) {
+        return;
+    }
+    if let Some(acl) = raw.faults.iter().flatten().find_map(|fault| fault.value.acl.as_ref()) {
+        let problem = Problem::new("`acl` needs brokers with an authorizer")
+            .at(&check.span(acl), "nobody would keep to this rule")
+            .hint(format!("set `{AUTHORIZER}` under `cluster: {{ broker_config: … }}`; see `lossproof faults acl`"));
+        check.report(problem);
+    }
 }
 
 /// A disk is filled to a mark that lies on it.

@@ -43,6 +43,8 @@ pub enum Undo {
     RunAll(Vec<i32>),
     /// Give these options the values that they had.
     RestoreConfig(Vec<Options>),
+    /// Let clients write to these topics again.
+    AllowWrites(Vec<String>),
     /// Let those lead who led, and put the replicas in the order that they had.
     RestoreLeaders(Vec<Led>),
     /// There is nothing to take back, for this reason.
@@ -81,6 +83,7 @@ impl Undo {
             Self::RunAll(brokers) => format!("let {} run, whatever the image", brokers_of(brokers)),
             Self::RestorePower(brokers) => format!("mount the disk of {} anew and start it", brokers_of(brokers)),
             Self::RestoreConfig(before) => before.iter().map(Options::describe).collect::<Vec<_>>().join("; "),
+            Self::AllowWrites(topics) => format!("remove the rules against writing to {}", topics.join(", ")),
             Self::RestoreLeaders(before) => before.iter().map(Led::describe).collect::<Vec<_>>().join("; "),
             Self::Nothing(why) => format!("nothing to do: {why}"),
             Self::Exec { way, .. } => format!("run `{}`", way.undo.trim()),
@@ -94,6 +97,7 @@ impl Undo {
     pub fn puts_back(&self) -> Vec<String> {
         match self {
             Self::RestoreConfig(before) => before.iter().flat_map(Options::names).collect(),
+            Self::AllowWrites(topics) => topics.iter().map(|topic| format!("who may write to {topic}")).collect(),
             Self::RestoreLeaders(before) => {
                 before.iter().map(|led| format!("the leadership of {}", led.name())).collect()
             }
@@ -117,6 +121,7 @@ impl Undo {
             Self::RunAll(brokers) => broker::upgrade::heal(cluster, brokers).await,
             Self::RestorePower(brokers) => disk::power_loss::heal(cluster, brokers).await,
             Self::RestoreConfig(before) => kafka::config::heal(cluster, before).await,
+            Self::AllowWrites(topics) => kafka::acl::heal(cluster, topics).await,
             Self::RestoreLeaders(before) => kafka::move_leader::heal(cluster, before).await,
             Self::Nothing(why) => {
                 Ok(Proof { holds: true, summary: format!("nothing to take back: {why}"), evidence: Map::new() })
@@ -142,6 +147,7 @@ impl Undo {
             | Self::RestorePower(_)
             | Self::RunAll(_)
             | Self::RestoreConfig(_)
+            | Self::AllowWrites(_)
             | Self::RestoreLeaders(_)
             | Self::Nothing(_)
             | Self::StartClients(_)

@@ -5,6 +5,7 @@
 //! forwards to it (KIP-590). Each request is sent in a version that brokers of 3.9 and of 4.3 take, by
 //! `validVersions` in the message definitions of both.
 
+mod acl;
 mod config;
 mod coordinator;
 mod election;

@@ -51,6 +51,22 @@ pub enum KafkaFault {
         /// How many of those that lie below the high watermark then, in per cent.
         oldest_percent: u8,
     },
+    /// Clients may not do something with the profiles' topics, for as long as it is held.
+    Acl {
+        /// What.
+        deny: Denied,
+    },
+}
+
+/// What clients may not do any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// Write.
+    Write,
+}
+
+impl Word for Denied {
+    const WORDS: &'static [(&'static str, Self)] = &[("write", Self::Write)];
 }
 
 /// Options with their values, in the order of the file.
@@ -97,8 +113,8 @@ pub enum Destination {
 const FOLLOWER: &str = "follower";
 
 impl KafkaFault {
-    pub(super) const NAMES: [&'static str; 5] =
-        ["elect_leader", "move_leader", "topic_config", "broker_config", "delete_records"];
+    pub(super) const NAMES: [&'static str; 6] =
+        ["elect_leader", "move_leader", "topic_config", "broker_config", "delete_records", "acl"];
 
     pub(super) const fn name(&self) -> &'static str {
         match self {
@@ -107,6 +123,7 @@ impl KafkaFault {
             Self::TopicConfig { .. } => "topic_config",
             Self::BrokerConfig { .. } => "broker_config",
             Self::DeleteRecords { .. } => "delete_records",
+            Self::Acl { .. } => "acl",
         }
     }
 
@@ -116,7 +133,7 @@ impl KafkaFault {
             Self::ElectLeader { partition, .. }
             | Self::MoveLeader { partition, .. }
             | Self::DeleteRecords { partition, .. } => &partition.replicas,
-            Self::TopicConfig { .. } => &Selector::All,
+            Self::TopicConfig { .. } | Self::Acl { .. } => &Selector::All,
             Self::BrokerConfig { target, .. } => target,
         }
     }
@@ -126,7 +143,7 @@ impl KafkaFault {
             Self::ElectLeader { partition, .. }
             | Self::MoveLeader { partition, .. }
             | Self::DeleteRecords { partition, .. } => Some(partition.number),
-            Self::TopicConfig { .. } | Self::BrokerConfig { .. } => None,
+            Self::TopicConfig { .. } | Self::BrokerConfig { .. } | Self::Acl { .. } => None,
         }
     }
 
@@ -140,6 +157,7 @@ impl KafkaFault {
             Self::MoveLeader { .. } => "who led before leads again",
             Self::TopicConfig { .. } | Self::BrokerConfig { .. } => "the options are as before",
             Self::DeleteRecords { .. } => "the records are deleted",
+            Self::Acl { .. } => "writing is allowed again",
         }
     }
 
@@ -151,6 +169,7 @@ impl KafkaFault {
             Self::TopicConfig { .. } | Self::BrokerConfig { .. } => {
                 HeldRule::Needed("how long the options are changed")
             }
+            Self::Acl { .. } => HeldRule::Needed("how long writing is denied"),
         }
     }
 
@@ -173,6 +192,9 @@ impl KafkaFault {
         if let Some(Spanned { value: raw::BrokerConfig { target, config }, .. }) = &raw.broker_config {
             let target = selector(check, target);
             return Some(Self::BrokerConfig { config: self::config(check, config, Of::Brokers)?, target: target? });
+        }
+        if let Some(Spanned { value: raw::Acl { deny }, .. }) = &raw.acl {
+            return Some(Self::Acl { deny: check.read(deny, |text| word(text, "operation to deny"))? });
         }
         let raw::DeleteRecords { partition, oldest } = &raw.delete_records.as_ref()?.value;
         let oldest_percent = match oldest {
@@ -211,6 +233,7 @@ impl KafkaFault {
                 let (partition, oldest) = (text(partition.number), Some(text(format!("{oldest_percent}%"))));
                 raw.delete_records = Some(spanned(raw::DeleteRecords { partition, oldest }));
             }
+            Self::Acl { deny } => raw.acl = Some(spanned(raw::Acl { deny: text(deny.word()) })),
         }
     }
 
@@ -232,6 +255,7 @@ impl KafkaFault {
             {
                 common_option(a, b).map(|option| format!("`{option}` of {one}"))
             }
+            (Self::Acl { .. }, Self::Acl { .. }) => Some("who may write to the profiles' topics".to_owned()),
             (one, two) => {
                 let of = leadership(one).filter(|number| leadership(two) == Some(*number))?;
                 Some(format!("the leadership of partition {of}"))
@@ -272,6 +296,7 @@ impl fmt::Display for KafkaFault {
             Self::DeleteRecords { partition, oldest_percent } => {
                 write!(f, "the oldest {oldest_percent} % of the records of partition {} are deleted", partition.number)
             }
+            Self::Acl { deny: Denied::Write } => f.write_str("nobody may write to the profiles' topics"),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) use client::{ALL, clients_exist};
 pub use client::{ChosenClients, ClientFault, ClientRole};
 pub use disk::{DiskFault, Leave};
 pub use exec::ExecFault;
-pub use kafka::{Destination, Election, KafkaFault, OfPartition};
+pub use kafka::{Denied, Destination, Election, KafkaFault, OfPartition};
 pub use network::{Cut, HARNESS_PORT, Listener, NetworkFault, Path, Peers, Ports, Shape, Way};
 pub use timing::{After, Moment, Repeat};
 pub(super) use timing::{faults, write as write_timing};

@@ -1,6 +1,7 @@
 //! Faults by means of Kafka's own administration, one file a kind: what an operator, a script or a rebalancing tool
 //! does at the wrong moment. What they change is read back from every broker that answers.
 
+pub(super) mod acl;
 pub(super) mod config;
 pub(super) mod delete_records;
 pub(super) mod elect_leader;
@@ -18,7 +19,7 @@ use super::{Target, Undo, World};
 use crate::cluster::Cluster;
 use crate::cluster::readiness::views;
 use crate::cluster::wire::{PartitionView, Resource, TopicPartition, View};
-use crate::experiment::KafkaFault;
+use crate::experiment::{Denied, KafkaFault};
 
 /// How long brokers may take to learn of a change. On an idle host it is milliseconds.
 const NEWS_LIMIT: Duration = Duration::from_secs(10);
@@ -29,6 +30,7 @@ pub(super) async fn undo(cluster: &Cluster, fault: &KafkaFault, target: &Target)
     match fault {
         KafkaFault::ElectLeader { .. } => Ok(Undo::Nothing("an election stands".to_owned())),
         KafkaFault::DeleteRecords { .. } => Ok(Undo::Nothing("deleted records are gone for good".to_owned())),
+        KafkaFault::Acl { .. } => Ok(Undo::AllowWrites(target.topics.clone())),
         KafkaFault::MoveLeader { partition, .. } => move_leader::undo(cluster, &target.topics, partition.number).await,
         KafkaFault::TopicConfig { config, .. } | KafkaFault::BrokerConfig { config, .. } => {
             config::undo(cluster, &resources(fault, target), config).await
@@ -43,6 +45,7 @@ pub(super) async fn inject(world: World<'_>, fault: &KafkaFault, target: &Target
             elect_leader::inject(cluster, topics, partition.number, *election).await
         }
         KafkaFault::MoveLeader { partition, to } => move_leader::inject(cluster, topics, partition.number, *to).await,
+        KafkaFault::Acl { deny: Denied::Write } => acl::inject(cluster, topics).await,
         KafkaFault::DeleteRecords { partition, oldest_percent } => {
             delete_records::inject(world, topics, partition.number, *oldest_percent).await
         }

@@ -31,6 +31,7 @@ const PAGES: &[(&str, &str)] = &[
     ("topic_config", include_str!("topic_config.md")),
     ("broker_config", include_str!("broker_config.md")),
     ("delete_records", include_str!("delete_records.md")),
+    ("acl", include_str!("acl.md")),
     ("client_kill", include_str!("client_kill.md")),
     ("client_pause", include_str!("client_pause.md")),
     ("client_stop", include_str!("client_stop.md")),
@@ -71,7 +72,8 @@ mod tests {
             let example = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("example.yaml");
-            let head = "name: example\nworkload: { rate: 1/s, payload: 1KiB }\nprofiles: { resilient: {} }\nfaults:\n";
+            let head = "name: example\nworkload: { rate: 1/s, payload: 1KiB }\nprofiles: { resilient: {} }\n\
+                cluster: { broker_config: { authorizer.class.name: Some } }\nfaults:\n";
             std::fs::write(&file, format!("{head}{example}")).unwrap();
             let loaded = experiment::load(&[file]).unwrap_or_else(|problems| panic!("{name}: {problems}"));
             assert_eq!(loaded[0].faults.len(), 1, "{name}");

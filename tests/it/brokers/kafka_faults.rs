@@ -1,6 +1,7 @@
 //! Each fault by Kafka's own administration on one real cluster: it proves that it bites, the world is as before when
 //! it is healed, and where there is nothing to change it proves nothing. And the selectors that brokers are asked for.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use lossproof::cluster::Cluster;
@@ -9,14 +10,16 @@ use lossproof::cluster::readiness::{known, settled, with_any};
 use lossproof::cluster::session::Session;
 use lossproof::cluster::wire::{ConfigEntry, NewTopic, PartitionView, Reassignment, Resource};
 use lossproof::experiment::{
-    BrokerFault, ClusterSpec, Coordinator, Destination, Election, FaultKind, KafkaFault, OfPartition, Selector,
+    BrokerFault, ClusterSpec, Coordinator, Denied, Destination, Election, FaultKind, KafkaFault, OfPartition, Selector,
 };
 use lossproof::fault::exec::Commands;
 use lossproof::fault::net::Network;
 use lossproof::fault::{self, Draw, Followed, Subjects, Undo, World};
 use lossproof_ledger::event::Proof;
+use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 
 use super::engine::Engine;
 
@@ -128,9 +131,15 @@ impl Stage {
 async fn every_fault_of_administration_bites_and_heals_and_proves_nothing_where_nothing_changes() {
     let engine = Engine::exclusive();
     let image = std::env::var("KAFKA_IMAGE").unwrap_or_else(|_| "apache/kafka:3.9.2".to_owned());
-    // So that the dead are noticed sooner.
-    let quick = [("broker.session.timeout.ms", "6000"), ("broker.heartbeat.interval.ms", "1000")];
-    let broker_config = quick.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let options = [
+        // So that the dead are noticed sooner.
+        ("broker.session.timeout.ms", "6000"),
+        ("broker.heartbeat.interval.ms", "1000"),
+        // So that there are rules to keep to.
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("allow.everyone.if.no.acl.found", "true"),
+    ];
+    let broker_config = options.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
     let spec = ClusterSpec { definition: "three-brokers".to_owned(), broker_config, disk_bytes: 256 << 20 };
     let docker = Docker::connect().await.unwrap();
     let cluster = Cluster::start(docker, &image, &spec, Session::begin().unwrap()).await.unwrap();
@@ -147,6 +156,7 @@ async fn every_fault_of_administration_bites_and_heals_and_proves_nothing_where_
     broker_config_of_one(&stage).await;
     leadership(&stage).await;
     records(&stage).await;
+    rules(&stage).await;
     coordinators_and_features(&stage).await;
     unclean(&mut stage).await;
 
@@ -237,6 +247,43 @@ async fn records(stage: &Stage) {
     stage.proves_nothing(&delete(100), "nothing to delete: the log begins at 100 and ends at 100").await;
 }
 
+async fn rules(stage: &Stage) {
+    let fault = KafkaFault::Acl { deny: Denied::Write };
+    let send = |topic: &str| {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", stage.cluster.harness_bootstrap()).set("message.timeout.ms", "20000");
+        let producer: ThreadedProducer<Refusals> = config.create_with_context(Refusals::default()).unwrap();
+        producer.send(BaseRecord::<(), str>::to(topic).partition(0).payload("payload")).unwrap();
+        producer.flush(LIMIT).unwrap();
+        producer.context().0.lock().unwrap().clone()
+    };
+    assert_eq!(send("inherits"), []);
+    let says = "writing to topic inherits was allowed, and is refused now by brokers 1, 2, 3";
+    let undo = stage.bites(&fault, says).await;
+    assert_eq!(send("has-its-own"), [RDKafkaErrorCode::TopicAuthorizationFailed]);
+    let read = stage.option(Resource::Topic("inherits".to_owned()), "min.insync.replicas").await;
+    assert_eq!(read.value.as_deref(), Some("2"), "all but writing is allowed");
+    stage.proves_nothing(&fault, "writing to topic inherits was not allowed by all brokers before").await;
+    stage.heal(&undo).await;
+    stage.heal(&undo).await;
+    assert_eq!(send("has-its-own"), []);
+}
+
+/// The errors of messages that were not delivered.
+#[derive(Default)]
+struct Refusals(Mutex<Vec<RDKafkaErrorCode>>);
+
+impl ClientContext for Refusals {}
+
+impl ProducerContext for Refusals {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, report: &DeliveryResult<'_>, (): ()) {
+        let refusal = report.as_ref().err().and_then(|(error, _)| error.rdkafka_error_code());
+        self.0.lock().unwrap().extend(refusal);
+    }
+}
+
 async fn coordinators_and_features(stage: &Stage) {
     let internal = |partition| Selector::LeaderOfTopic { topic: "__consumer_offsets".to_owned(), partition };
     let none = stage.resolved(&internal(0)).await;
@@ -264,6 +311,7 @@ async fn unclean(stage: &mut Stage) {
     let (ahead, behind) = (others[0], others[1]);
     let config = [("min.insync.replicas", "1")];
     stage.create("offline", &[ahead, behind], &config).await;
+    stage.create("led", &[controller], &config).await;
     stage.topics = vec!["offline".to_owned()];
     stage.kill(behind).await;
     stage.until("a shrunk ISR", async || stage.partition("offline").await.isr == [ahead]).await;
@@ -284,6 +332,9 @@ async fn unclean(stage: &mut Stage) {
     stage.proves_nothing(&elect(Election::Preferred), "the election was refused").await;
     let delete = KafkaFault::DeleteRecords { partition: OfPartition::new(0), oldest_percent: 100 };
     stage.proves_nothing(&delete, "nobody leads it").await;
+    stage.topics = vec!["led".to_owned()];
+    stage.proves_nothing(&elect(Election::Unclean), "led/0: the election was refused").await;
+    stage.topics = vec!["offline".to_owned(), "led".to_owned()];
     let says = format!("broker {behind}, not in sync ([{ahead}] last were), was elected");
     let undo = stage.bites(&elect(Election::Unclean), &says).await;
     stage.heal(&undo).await;
