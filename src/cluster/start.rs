@@ -151,13 +151,34 @@ pub fn compose_files(session: &Session, spec: &ClusterSpec) -> Result<Vec<PathBu
     Ok(files)
 }
 
+/// What brokers with an authorizer need on top. Until it has read its rules, which lie in the metadata log, it lets nobody
+/// but super users do anything; and to have a metadata log the controllers must vote. So they get a name, which takes
+/// SASL, and be it with a password that everybody may know. All others stay `User:ANONYMOUS`, whom rules are for.
+const NAMED_CONTROLLERS: &[(&str, &str)] = &[
+    ("listener.security.protocol.map", "CLIENT:PLAINTEXT,CONTROLLER:SASL_PLAINTEXT,REPL:PLAINTEXT,HARNESS:PLAINTEXT"),
+    ("sasl.mechanism.controller.protocol", "PLAIN"),
+    ("listener.name.controller.sasl.enabled.mechanisms", "PLAIN"),
+    (
+        "listener.name.controller.plain.sasl.jaas.config",
+        "org.apache.kafka.common.security.plain.PlainLoginModule required username=\"controller\" \
+         password=\"controller\" user_controller=\"controller\";",
+    ),
+    ("super.users", "User:controller"),
+];
+
 /// A compose file that sets broker options in the image's own way: `a.b-c_d` as KAFKA_A_B___C__D.
 fn overrides(options: &[(String, String)]) -> Result<String> {
-    let environment: serde_json::Map<String, serde_json::Value> = options
+    let authorizer = options.iter().any(|(name, value)| name == "authorizer.class.name" && !value.is_empty());
+    let named = if authorizer { NAMED_CONTROLLERS } else { &[] };
+    let own = options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    // What the experiment says comes last, and holds.
+    let environment: serde_json::Map<String, serde_json::Value> = named
         .iter()
+        .copied()
+        .chain(own)
         .map(|(name, value)| {
             let name = name.replace('_', "__").replace('-', "___").replace('.', "_");
-            (format!("KAFKA_{}", name.to_uppercase()), value.clone().into())
+            (format!("KAFKA_{}", name.to_uppercase()), value.into())
         })
         .collect();
     let services: serde_json::Map<String, serde_json::Value> = BROKER_IDS
@@ -206,6 +227,14 @@ mod tests {
         assert_eq!(telling(&log[..50].join("\n")).lines().count(), LOG_LINES, "without an error, the end");
         assert_eq!(telling(&log[95..105].join("\n")).lines().count(), 10, "each line once");
         assert_eq!(telling(""), "");
+    }
+
+    #[test]
+    fn controllers_have_a_name_where_there_is_an_authorizer() {
+        let options = [("authorizer.class.name".to_owned(), "Some".to_owned())];
+        let text = overrides(&options).unwrap();
+        assert!(text.contains("CONTROLLER:SASL_PLAINTEXT") && text.contains(r#"username=\"controller\""#), "{text}");
+        assert!(!overrides(&[("a".to_owned(), "b".to_owned())]).unwrap().contains("SASL"));
     }
 
     #[test]
