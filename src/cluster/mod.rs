@@ -1,6 +1,7 @@
 //! A running cluster: how it starts, where its brokers are, how it is asked, how it goes away.
 
 pub mod cgroup;
+mod composed;
 pub mod disks;
 pub mod engine;
 pub mod readiness;
@@ -15,9 +16,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use testcontainers::compose::DockerCompose;
 
 use crate::experiment::{ClusterSpec, HARNESS_PORT, Listener};
+use composed::Composed;
 use disks::Backing;
 use engine::Engine;
 use readiness::Address;
@@ -40,7 +41,7 @@ pub struct Cluster {
     /// How its disks are made.
     pub backing: Backing,
     session: Session,
-    compose: DockerCompose,
+    compose: Composed,
     shells: tokio::sync::Mutex<HashMap<i32, NetShell>>,
     _subnet: Subnet,
 }
@@ -228,7 +229,7 @@ impl Cluster {
         )
         .await;
         drop(self.shells);
-        if let Err(error) = self.compose.down().await {
+        if let Err(error) = self.compose.into_inner().down().await {
             tracing::warn!("compose down: {error}");
         }
         let left = sweep::sweep(&self.engine, &self.session.id).await?;
@@ -242,7 +243,7 @@ impl Cluster {
     #[must_use]
     pub fn keep(self) -> String {
         // Its Drop would run `compose down`.
-        std::mem::forget(self.compose);
+        std::mem::forget(self.compose.into_inner());
         self.session.id.clone()
     }
 }

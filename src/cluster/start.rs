@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use rand::Rng;
 use testcontainers::compose::{DockerCompose, LocalComposeOptions};
 
+use super::composed::Composed;
 use super::disks::{self, SIDECAR_IMAGE};
 use super::engine::Engine;
 use super::readiness::{self, NotReached};
@@ -46,10 +47,11 @@ impl Cluster {
     async fn start_all(engine: Engine, image: &str, spec: &ClusterSpec, session: Session) -> Result<Self> {
         let backing = disks::create(&engine, &session.id, &BROKER_IDS, spec.disk_bytes).await.context("disks")?;
         let subnet = Subnet::reserve(&engine).await?;
-        let mut compose = DockerCompose::with_local_client(LocalComposeOptions::new(&compose_files(&session, spec)?))
+        let project = DockerCompose::with_local_client(LocalComposeOptions::new(&compose_files(&session, spec)?))
             .with_project_name(session.project())
             .with_wait(false)
             .with_env_vars(environment(&session, &subnet, image));
+        let mut compose = Composed::new(project);
 
         let started = Instant::now();
         compose.up().await.context("docker compose up")?;
@@ -82,6 +84,7 @@ impl Cluster {
             return Err(cluster.boot_failure(&reason).await);
         }
         cluster.boot = started.elapsed();
+        cluster.compose = cluster.compose.into_ready();
         Ok(cluster)
     }
 

@@ -96,7 +96,7 @@ impl Round {
             let mark = marks.join(format!("mark-{number}"));
             text.extend(fault.lines.iter().map(|line| format!("    {line}\n").replace("MARK", mark.to_str().unwrap())));
         }
-        text
+        with_authorizer(text)
     }
 }
 
@@ -160,7 +160,17 @@ fn fault(kind: &str) -> &'static str {
 /// An experiment with it.
 pub fn example(kind: &str) -> String {
     let head = "name: example\nworkload: { rate: 1/s, payload: 1KiB }\nprofiles: { resilient: {} }\nfaults:\n";
-    format!("{head}{}", fault(kind))
+    with_authorizer(format!("{head}{}", fault(kind)))
+}
+
+/// Rules need brokers that keep to them.
+fn with_authorizer(experiment: String) -> String {
+    const AUTHORIZER: &str = "cluster:
+  broker_config:
+    authorizer.class.name: org.apache.kafka.metadata.authorizer.StandardAuthorizer
+    allow.everyone.if.no.acl.found: \"true\"
+";
+    if experiment.contains(" acl: ") { experiment + AUTHORIZER } else { experiment }
 }
 
 fn target(random: &mut StdRng) -> String {
