@@ -413,6 +413,7 @@ fn a_broker_that_comes_back_with_an_empty_disk_has_lost_it_with_that() {
             match event {
                 EventKind::FaultResolved { kind: of, .. } => *of = kind.to_owned(),
                 EventKind::PartitionState { leader, .. } => *leader = 1,
+                EventKind::ReplicaLogs { broker, .. } => *broker = 1,
                 _ => {}
             }
         }
