@@ -37,8 +37,11 @@ test: tools ## all checks and tests, also those on real brokers
 	@$(MAKE) --no-print-directory -j 2 setup check
 	cargo test --workspace --no-run
 	@$(MAKE) --no-print-directory -j 2 test-on-engine test-without-engine
+	cargo test --test it -- $(IN_TIME)
 
 ON_ENGINE = brokers:: network::
+# What has to end in a second or two is by itself.
+IN_TIME = exec::
 
 # One thread would write half lines among those of the others.
 test-on-engine:
@@ -48,7 +51,7 @@ test-without-engine:
 	nice cargo test --workspace --exclude lossproof
 	nice cargo test --lib --bins
 	nice cargo test --doc
-	nice cargo test --test it -- $(addprefix --skip ,$(ON_ENGINE))
+	nice cargo test --test it -- $(addprefix --skip ,$(ON_ENGINE) $(IN_TIME))
 
 mutants: tools ## change the reconciliation in some 800 ways: a test must fail each time (an hour)
 	@cargo mutants --version > /dev/null 2>&1 || cargo install cargo-mutants --locked
