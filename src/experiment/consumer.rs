@@ -219,7 +219,8 @@ impl Word for Commit {
 
 impl Commit {
     /// Whether messages are taken and committed batch by batch.
-    const fn is_of_batches(self) -> bool {
+    #[must_use]
+    pub const fn is_of_batches(self) -> bool {
         matches!(self, Self::Before | Self::Batch)
     }
 

@@ -120,9 +120,8 @@ impl Stage<'_> {
         let _watching = AbortOnDrop(observers);
 
         let tails = self.tails()?;
-        let groups = self.groups;
-        self.begin_groups(groups).await?;
-        let clients = Clients::start(self, groups).await?;
+        self.begin_groups().await?;
+        let clients = Clients::start(self, self.groups).await?;
         clients.ready(CLIENT_START_LIMIT).await?;
 
         self.warms_up.notify_one();
@@ -138,7 +137,7 @@ impl Stage<'_> {
             clients: &clients,
             faults: &self.experiment.faults,
             seed: self.experiment.seed.unwrap_or(self.run),
-            subjects: Subjects { topics: &topics, groups, transactional_ids: &transactional_ids },
+            subjects: Subjects { topics: &topics, groups: self.groups, transactional_ids: &transactional_ids },
             run_dir: self.run_dir,
             zero,
             active: self.active,
@@ -155,7 +154,7 @@ impl Stage<'_> {
         let fences = self.fences().await?;
         clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
         let at_fence = clients.end_consumers().await?;
-        self.positions(groups, &fences, at_fence).await?;
+        self.positions(&fences, at_fence).await?;
         self.effects().await?;
         if self.experiment.cross_check == Some(CrossCheck::KafkaTools) {
             cross_check::compare(self.cluster, &self.watched(), self.recorder).await.context("Kafka's own tools")?;
@@ -295,17 +294,17 @@ impl Stage<'_> {
         }
     }
 
-    async fn begin_groups(&self, groups: &[String]) -> Result<()> {
-        for (profile, group) in self.experiment.profiles.iter().zip(groups) {
+    async fn begin_groups(&self) -> Result<()> {
+        for (profile, group) in self.experiment.profiles.iter().zip(self.groups) {
             let group = self.group(profile, group, BTreeMap::new());
             tokio::task::spawn_blocking(move || position::begin(&group, FENCE_LIMIT)).await??;
         }
         Ok(())
     }
 
-    async fn positions(&self, groups: &[String], fences: &[BTreeMap<i32, i64>], at_fence: Vec<Vec<i32>>) -> Result<()> {
-        for (((profile, group), fences), seen) in self.experiment.profiles.iter().zip(groups).zip(fences).zip(at_fence)
-        {
+    async fn positions(&self, fences: &[BTreeMap<i32, i64>], at_fence: Vec<Vec<i32>>) -> Result<()> {
+        let profiles = self.experiment.profiles.iter().zip(self.groups);
+        for (((profile, group), fences), seen) in profiles.zip(fences).zip(at_fence) {
             let at_fence = fences.iter().filter(|(partition, _)| seen.contains(partition));
             let question = self.group(profile, group, at_fence.map(|(&p, &o)| (p, o)).collect());
             let answer = tokio::task::spawn_blocking(move || position::positions(&question, FENCE_LIMIT)).await?;

@@ -58,7 +58,9 @@ pub async fn watch(addresses: Vec<Address>, all: Vec<Watched>, recorder: Arc<Rec
 /// How far each group is behind, by partition. Left out is what nobody tells.
 pub async fn look(addresses: &[Address], all: &[Watched]) -> Vec<Vec<Behind>> {
     // The commits first: they only grow, so that no lag is told that never was.
-    let committed = join_all(all.iter().map(|watched| committed(addresses, watched))).await;
+    let coordinators = coordinators(addresses, all).await;
+    let asked = all.iter().map(|watched| committed(coordinators.get(&watched.group).copied(), watched));
+    let committed = join_all(asked).await;
     let partitions: Vec<TopicPartition> = all.iter().flat_map(Watched::topic_partitions).collect();
     let ends = join_all(addresses.iter().map(|(_, address)| led(address, &partitions))).await;
     let ends: BTreeMap<TopicPartition, i64> =
@@ -79,31 +81,36 @@ async fn led(address: &str, partitions: &[TopicPartition]) -> Vec<(String, i32, 
     asked.await.unwrap_or_default()
 }
 
-/// What a group has committed; nothing if its coordinator does not answer.
-async fn committed(addresses: &[Address], watched: &Watched) -> BTreeMap<TopicPartition, Option<i64>> {
+/// What a group has committed, as its coordinator at an address tells; nothing if that does not answer.
+async fn committed(coordinator: Option<&str>, watched: &Watched) -> BTreeMap<TopicPartition, Option<i64>> {
     let asked = async {
-        let coordinator = coordinator(addresses, &watched.group).await?;
-        let (_, address) =
-            addresses.iter().find(|(id, _)| *id == coordinator).context("a broker of another cluster")?;
+        let address = coordinator.context("no broker knows the group's coordinator")?;
         let mut wire = Wire::connect(address, ANSWER_LIMIT).await?;
         wire.committed(&watched.group, &watched.topic_partitions()).await
     };
     asked.await.unwrap_or_default().into_iter().collect()
 }
 
-/// As the first broker tells that knows one.
-async fn coordinator(addresses: &[Address], group: &str) -> Result<i32> {
-    let ids = [group.to_owned()];
+/// The coordinators' addresses by group, of each as the first broker tells that knows it.
+async fn coordinators<'a>(addresses: &'a [Address], all: &[Watched]) -> BTreeMap<String, &'a str> {
+    let mut known = BTreeMap::new();
     for (_, address) in addresses {
+        let missing = all.iter().map(|watched| watched.group.clone()).filter(|group| !known.contains_key(group));
+        let missing: Vec<String> = missing.collect();
+        if missing.is_empty() {
+            break;
+        }
         let asked = async {
             let mut wire = Wire::connect(address, ANSWER_LIMIT).await?;
-            anyhow::Ok(wire.coordinators(Coordinated::Groups, &ids).await?)
+            wire.coordinators(Coordinated::Groups, &missing).await
         };
-        if let Ok(found) = asked.await
-            && let Some((_, Ok(coordinator))) = found.into_iter().next()
-        {
-            return Ok(coordinator);
+        for (group, found) in asked.await.unwrap_or_default() {
+            if let Ok(broker) = found
+                && let Some((_, address)) = addresses.iter().find(|(id, _)| *id == broker)
+            {
+                known.insert(group, address.as_str());
+            }
         }
     }
-    anyhow::bail!("no broker knows the coordinator of {group}")
+    known
 }

@@ -22,6 +22,7 @@ mod producer;
 mod restart;
 mod spawner;
 pub mod spec;
+mod sqlite;
 pub mod status;
 
 pub use consumer::{SINKS, effects, sink_path};

@@ -42,7 +42,7 @@ use self::workers::Pool;
 use super::child::{Board, ChildError, Control, notices};
 use super::config;
 use super::spec::{ClientSpec, Consuming};
-use crate::experiment::{Commit, Handling, Sink};
+use crate::experiment::{Handling, Sink};
 
 /// How long a poll waits: commits and the parent's commands are looked at in between.
 const POLL_MAX: Duration = Duration::from_millis(50);
@@ -129,7 +129,7 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
 /// about it.
 fn is_plain(handling: &Handling) -> bool {
     let Handling { commit, batch, workers, work, failure, sink, detect_gaps, .. } = handling;
-    let by_batches = *batch > 1 || matches!(commit, Commit::Before | Commit::Batch);
+    let by_batches = *batch > 1 || commit.is_of_batches();
     let takes_time = !work.longest().is_zero() || failure.is_some() || *sink != Sink::None;
     !by_batches && workers.is_none() && !takes_time && !detect_gaps
 }

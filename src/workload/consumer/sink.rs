@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use lossproof_ledger::clock::boottime_ns;
 use lossproof_ledger::record::{Identity, Record};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 
 use super::hand::Job;
+use crate::workload::sqlite;
 
 /// How long one member waits for another's transaction.
 const BUSY_MAX: Duration = Duration::from_secs(2);
@@ -44,12 +45,7 @@ pub fn sink_path(run_dir: &Path, profile: &str) -> PathBuf {
 impl Sink {
     /// Opens the file, or makes it.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_MAX)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "off")?;
-        connection.execute_batch(SCHEMA)?;
-        Ok(Self(connection))
+        sqlite::open(path, SCHEMA, "off", BUSY_MAX).map(Self)
     }
 
     /// Commits the message's row, unless there is one.
@@ -82,12 +78,7 @@ impl Sink {
 /// # Errors
 /// What SQLite says against reading it.
 pub fn effects(path: &Path, run: u64) -> rusqlite::Result<Vec<Record>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    // Not read-only: what its writer, if it was killed, left in the write-ahead log is part of it.
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(BUSY_MAX)?;
+    let Some(connection) = sqlite::open_left(path, BUSY_MAX)? else { return Ok(Vec::new()) };
     let mut select = connection.prepare(
         "SELECT partition, offset, at_ns, producer, incarnation, of_partition, sequence, attempt
          FROM effect ORDER BY at_ns",

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use lossproof_ledger::payload::{self, Decoded};
 use lossproof_ledger::record::Identity;
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
+
+use crate::workload::sqlite;
 
 /// How long one connection waits for another's transaction.
 const BUSY_MAX: Duration = Duration::from_secs(10);
@@ -36,12 +38,7 @@ impl Database {
     /// # Errors
     /// What SQLite says against it.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY_MAX)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.execute_batch(SCHEMA)?;
-        Ok(Self(connection))
+        sqlite::open(path, SCHEMA, "full", BUSY_MAX).map(Self)
     }
 
     /// The first sequence without a row.
@@ -116,12 +113,7 @@ impl Database {
 /// # Errors
 /// What SQLite says against reading it.
 pub fn held(path: &Path, run: u64) -> rusqlite::Result<Vec<Identity>> {
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    // Not read-only: what its writer, if it was killed, left in the write-ahead log is part of it.
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    connection.busy_timeout(BUSY_MAX)?;
+    let Some(connection) = sqlite::open_left(path, BUSY_MAX)? else { return Ok(Vec::new()) };
     let mut select = connection.prepare("SELECT payload FROM message WHERE sent = 0 ORDER BY sequence")?;
     let payloads = select.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
     let mut held = Vec::new();
