@@ -8,9 +8,9 @@ use super::run::of_verdict;
 use super::{fail, refuse};
 use crate::exit::Exit;
 use crate::experiment::{Expectations, Experiment, Problems, expectation_argument, expectation_file};
-use crate::report::Report;
 use crate::report::judge::{JudgeError, judge, judge_as, stored_experiment};
 use crate::report::terminal::{Output, Terminal};
+use crate::report::{OTHERWISE, Report};
 
 /// Judge a stored run again, without Docker
 ///
@@ -76,7 +76,7 @@ fn otherwise(args: &AnalyzeArgs) -> Result<Report, Exit> {
     let mut report = judge_as(&args.run_dir, &experiment).map_err(failed)?;
     let mut sources = args.expect.clone();
     sources.extend(args.expect_file.iter().map(|file| file.display().to_string()));
-    report.notes.push(format!("judged by other expectations than the experiment's: {}", sources.join(", ")));
+    report.notes.push(format!("{OTHERWISE}: {}", sources.join(", ")));
     Ok(report)
 }
 

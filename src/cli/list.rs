@@ -1,25 +1,34 @@
 //! `lossproof list`: the experiments and profiles there are.
 
 use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
-use super::{columns, refuse, write_out};
+use super::run::DEFAULT_IMAGE;
+use super::{columns, printable, refuse, write_out};
 use crate::exit::Exit;
-use crate::experiment::{self, Experiment, Problems, schedule};
+use crate::experiment::{self, Experiment, Problem, Problems, schedule};
+use crate::report::figures::{Commands, Figures, Stored};
 
 /// List the built-in experiments and profiles, and those of a folder
 ///
 /// The names can be given to `run` and `plan`, and those of profiles to `extends:` in an experiment file. Of each
 /// experiment: its group, what threatens, what protects, and about how long it runs. In a pipe, each stands on one
 /// line.
+///
+/// With --figures it is a page of Markdown instead: what the stored runs of each experiment showed, by group and by
+/// version of Kafka. Only runs of the experiments as they are now count; the page tells which others there are.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Folder with experiments (*.yaml, also in folders inside it) and, in `profiles/` inside it, profiles
     #[arg(value_name = "DIR")]
     pub folder: Option<PathBuf>,
+    /// Print what the runs stored in this folder, and in folders inside it, showed of the built-in experiments, or of
+    /// those of DIR alone
+    #[arg(long, value_name = "RUNS")]
+    pub figures: Option<PathBuf>,
 }
 
 /// Narrower than this, a table of phrases is no table any more.
@@ -29,11 +38,29 @@ const WIDE: u16 = 120;
 
 /// Runs the subcommand.
 pub fn run(args: &ListArgs) -> Exit {
+    if let Some(runs) = &args.figures {
+        return figures(runs, args.folder.as_ref()).map_or_else(|problems| refuse(&problems), |page| write_out(&page));
+    }
     let width = Table::new().width().filter(|width| *width > 0 && io::stdout().is_terminal());
     match text(args, width) {
         Ok(text) => write_out(&text),
         Err(problems) => refuse(&problems),
     }
+}
+
+/// The page of figures. What can't be read is told on stderr, too.
+fn figures(runs: &Path, folder: Option<&PathBuf>) -> Result<String, Problems> {
+    let catalogue =
+        folder.map_or_else(experiment::load_embedded, |folder| experiment::load(std::slice::from_ref(folder)))?;
+    let stored = Stored::find(runs).map_err(|error| {
+        Problem::new(format!("the runs in {} can't be read: {error}", runs.display()))
+            .hint("name a folder that `lossproof run` wrote into, such as `runs`")
+    })?;
+    for unreadable in &stored.unreadable {
+        eprintln!("warning: {} is left out: {}", unreadable.run_dir.display(), printable(&unreadable.why));
+    }
+    let commands = Commands { default_image: DEFAULT_IMAGE, by_name: folder.is_none() };
+    Ok(Figures::of(&catalogue, &stored).page(commands))
 }
 
 /// For a terminal of so many columns; none for a pipe.

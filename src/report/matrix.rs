@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::{Profile, Report};
 use crate::experiment::yours::YOURS;
-pub(in crate::report) use markdown::words;
+pub(in crate::report) use markdown::{escaped, words};
 
 /// Profiles that have a column of their own, in its order; all others stand together in the last one.
 pub const COLUMNS: [&str; 3] = ["baseline", "resilient", YOURS];
@@ -180,7 +180,8 @@ fn row(entry: &Entry<'_>) -> Row {
     Row { hazard: hazard.to_owned(), experiment, ended, profiles, run: entry.run.clone() }
 }
 
-fn cell(report: &Report, name: &str, profile: &Profile) -> Cell {
+/// What a run did to one of its profiles.
+pub(in crate::report) fn cell(report: &Report, name: &str, profile: &Profile) -> Cell {
     let counts = &profile.counts.messages;
     let unknown = counts.unreadable + counts.lagging + counts.behind_open_txn;
     let resilient = report.profiles.get(RESILIENT);

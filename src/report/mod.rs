@@ -5,6 +5,7 @@ pub mod account;
 mod anomalies;
 mod causes;
 pub mod explain;
+pub mod figures;
 pub mod judge;
 pub mod matrix;
 mod model;
@@ -14,4 +15,4 @@ pub mod terminal;
 
 pub use ablation::Ablation;
 pub use anomalies::{Anomalies, LeftOut, Loss};
-pub use model::{Effect, Environment, Fault, Profile, ProfileCounts, Proofs, Report, Target};
+pub use model::{Effect, Environment, Fault, OTHERWISE, Profile, ProfileCounts, Proofs, Report, Target};

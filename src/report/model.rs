@@ -59,6 +59,12 @@ impl Report {
         }
     }
 
+    /// Whether it was judged by other expectations than its experiment's.
+    #[must_use]
+    pub fn is_by_other_expectations(&self) -> bool {
+        self.notes.iter().any(|note| note.starts_with(OTHERWISE))
+    }
+
     /// The content of `report.json`.
     ///
     /// # Errors
@@ -69,6 +75,9 @@ impl Report {
         Ok(bytes)
     }
 }
+
+/// Begins the note of a report that was judged by other expectations than its experiment's.
+pub const OTHERWISE: &str = "judged by other expectations than the experiment's";
 
 /// File of the report in a run directory.
 pub const REPORT: &str = "report.json";

@@ -180,6 +180,27 @@ fn a_folder_of_ones_own_is_listed_too() {
     insta::assert_snapshot!("list-own-folder", own);
 }
 
+#[test]
+fn a_page_of_figures_tells_what_of_the_stored_runs_can_not_be_read() {
+    let runs = tempfile::tempdir().unwrap();
+    let damaged = runs.path().join("20261122-120000-leader-kill");
+    fs::create_dir(&damaged).unwrap();
+    fs::write(damaged.join("report.json"), "{").unwrap();
+    let output = lossproof(&["list", "--figures", runs.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    let warning = format!("warning: {} is left out: report.json is damaged", damaged.display());
+    assert!(stderr(&output).starts_with(&warning) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+    let page = stdout(&output);
+    assert!(page.ends_with("- one run of which something can't be read: `20261122-120000-leader-kill`\n"), "{page}");
+    for file in files("experiments") {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{name}`<br>")));
+        assert!(row.is_some_and(|row| row.contains("| – | not run |")), "{name}: {row:?}");
+    }
+    let message = refusal(&["list", "--figures", "no-such-folder"]);
+    assert!(message.contains("the runs in no-such-folder can't be read"), "{message}");
+}
+
 #[test_case("mixed", &[]; "of both dialects")]
 #[test_case("mistakes", &["--config-dialect", "java"]; "values that can't be")]
 #[test_case("refused", &[]; "a conflict that no client takes")]

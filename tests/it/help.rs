@@ -35,6 +35,11 @@ fn help_of_run() {
 }
 
 #[test]
+fn help_of_list() {
+    insta::assert_snapshot!(said(&["list", "--help"], None));
+}
+
+#[test]
 fn help_of_explain() {
     insta::assert_snapshot!(said(&["explain", "--help"], None));
 }

@@ -67,6 +67,15 @@ pub(in crate::report) fn words(cell: &Cell) -> String {
     state.into_iter().chain(counts).collect::<Vec<_>>().join(", ")
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('|', "\\|")
+/// A text that stands in a table as it is.
+pub(in crate::report) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => escaped.push(' '),
+            '|' | '*' | '<' => escaped.extend(['\\', c]),
+            _ => escaped.push(c),
+        }
+    }
+    escaped
 }
