@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 600
 
 LOSSPROOF = target/release/lossproof
 
-.PHONY: help setup tools build demo check test test-on-engine test-without-engine mutants bench fuzz nightly smoke soak clean
+.PHONY: help setup tools build demo check test test-on-engine test-without-engine mutants bench fuzz nightly smoke figures soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ SMOKE = leader-partition acks-one retries-exhausted message-too-large idempotenc
 smoke: tools ## ten of the catalogue that tell most, in ten minutes
 	@$(MAKE) --no-print-directory -j 2 setup build
 	$(LOSSPROOF) run $(SMOKE)
+
+# A page that can't be made leaves the old one as it is.
+figures: build ## write docs/catalogue.md: what the runs stored in runs/ showed of each experiment
+	@page=$$($(LOSSPROOF) list --figures runs) && mkdir -p docs && printf '%s\n' "$$page" > docs/catalogue.md
 
 # SOAK_SEED=7 SOAK_ROUNDS=1 repeats one round.
 soak: tools ## end lossproof itself by a signal under random faults, fifty times: nothing may stay (half an hour)
