@@ -29,6 +29,7 @@ pub(super) const BEHAVIOURS: &[&str] = &[
     "on_failure",
     "tries",
     "sink",
+    "results_isolation",
     "detect_gaps",
 ];
 
@@ -39,6 +40,8 @@ pub struct ConsumerSpec {
     pub options: Options,
     /// Member processes of the group.
     pub members: u16,
+    /// How somebody downstream reads the topic of results, where there is one.
+    pub results_isolation: ResultsIsolation,
     /// What each member does with the messages.
     pub handling: Handling,
 }
@@ -174,10 +177,27 @@ pub enum Sink {
     /// A row of a local SQLite file, one for all members, with the message's id as its primary key: a repeat changes
     /// nothing.
     SqliteDedup,
+    /// A record of another topic, which is read at the end as somebody downstream would.
+    Topic,
 }
 
 impl Word for Sink {
-    const WORDS: &'static [(&'static str, Self)] = &[("none", Self::None), ("sqlite_dedup", Self::SqliteDedup)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("none", Self::None), ("sqlite_dedup", Self::SqliteDedup), ("topic", Self::Topic)];
+}
+
+/// `isolation.level` of who reads the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultsIsolation {
+    /// Results of transactions that were committed.
+    ReadCommitted,
+    /// Those of transactions that were aborted too.
+    ReadUncommitted,
+}
+
+impl Word for ResultsIsolation {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("read_committed", Self::ReadCommitted), ("read_uncommitted", Self::ReadUncommitted)];
 }
 
 /// When offsets are committed.
@@ -201,6 +221,8 @@ pub enum Commit {
     Contiguous,
     /// As contiguous, but up to the highest message that was processed, whatever is still in hand below it.
     Highest,
+    /// Of each batch, in one transaction with the results of its messages.
+    Transactional,
 }
 
 impl Word for Commit {
@@ -213,6 +235,7 @@ impl Word for Commit {
         ("batch", Self::Batch),
         ("contiguous", Self::Contiguous),
         ("highest", Self::Highest),
+        ("transactional", Self::Transactional),
     ];
 }
 
@@ -220,17 +243,17 @@ impl Commit {
     /// Whether messages are taken and committed batch by batch.
     #[must_use]
     pub const fn is_of_batches(self) -> bool {
-        matches!(self, Self::Before | Self::Batch)
+        matches!(self, Self::Before | Self::Batch | Self::Transactional)
     }
 
     /// Whether an offset is committed only once its message is dealt with, however long that takes.
     const fn waits_for_each(self) -> bool {
-        !matches!(self, Self::Auto | Self::Before | Self::Highest)
+        !matches!(self, Self::Auto | Self::Before | Self::Highest | Self::Transactional)
     }
 
     /// Whether an interval says when it is time.
     const fn has_interval(self) -> bool {
-        !matches!(self, Self::Auto | Self::Before | Self::Batch)
+        !(matches!(self, Self::Auto) || self.is_of_batches())
     }
 }
 
@@ -298,10 +321,12 @@ impl ConsumerSpec {
         if *sink != Sink::None {
             all.push(("sink", sink.word().to_owned()));
         }
+        if *sink == Sink::Topic {
+            all.push(("results_isolation", self.results_isolation.word().to_owned()));
+        }
         if *detect_gaps {
             all.push(("detect_gaps", detect_gaps.word().to_owned()));
         }
         all
     }
 }
-

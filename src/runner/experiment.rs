@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::clients::Clients;
+use super::effects::Deeds;
 use super::lag::Watched;
 use super::recorder::Recorder;
 use super::schedule::{self, Active, Scene};
@@ -20,7 +21,7 @@ use super::{audit, cross_check, effects, fence, lag, observe, parked, position, 
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{known, settled, with_any};
 use crate::experiment::schedule::{ends_by_state, faults_end};
-use crate::experiment::{CrossCheck, Experiment, Profile, Sink};
+use crate::experiment::{CrossCheck, Experiment, Profile, ResultsIsolation, Sink};
 use crate::fault::{self, Subjects};
 use crate::workload::sink_path;
 
@@ -69,10 +70,8 @@ impl Stage<'_> {
 
     /// Of each profile that has transactions, the id of partition 0.
     fn transactional_ids(&self) -> Vec<String> {
-        let transactional = self.experiment.profiles.iter().filter(|p| p.producer.transaction_messages.is_some());
-        let ids = transactional
-            .filter_map(|own| topics::transactional_ids(self.experiment, own, self.run).into_iter().next());
-        ids.collect()
+        let ids = |own| topics::transactional_ids(self.experiment, own, self.run).into_iter().next();
+        self.experiment.profiles.iter().filter_map(ids).collect()
     }
 
     fn watched(&self) -> Vec<Watched> {
@@ -150,10 +149,11 @@ impl Stage<'_> {
 
         self.phase(Phase::Drain, None)?;
         clients.end_producers().await?;
-        self.end_transactions().await?;
+        self.end_transactions(topics::transactional_ids).await?;
         let fences = self.fences().await?;
         clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
         let at_fence = clients.end_consumers().await?;
+        self.end_transactions(topics::members_transactional_ids).await?;
         self.positions(&fences, at_fence).await?;
         self.effects().await?;
         if self.experiment.cross_check == Some(CrossCheck::KafkaTools) {
@@ -169,19 +169,20 @@ impl Stage<'_> {
         self.audit(&fences).await
     }
 
+    /// The log of a topic besides the profiles' own, to which nobody writes any more.
+    async fn fenced(&self, topic: String, partitions: i32) -> Result<audit::Log> {
+        let bootstrap = self.cluster.harness_bootstrap();
+        let fences = fence::write(&bootstrap, &topic, partitions, FENCE_LIMIT).await?;
+        let fences = (0..).zip(fences).filter_map(|(partition, fence)| Some((partition, fence.ok()?))).collect();
+        let deadline = std::time::Instant::now() + AUDIT_LIMIT;
+        Ok(audit::Log { bootstrap, run: self.run, fences, deadline, topic })
+    }
+
     /// Looks for what the profile's clients have put aside.
     async fn parked(&self, profile: &Profile) -> Result<()> {
         let mut stores = parked::files(self.run_dir, profile);
         for (topic, place) in topics::dead_letters_of(self.experiment, profile) {
-            let fences =
-                fence::write(&self.cluster.harness_bootstrap(), &topic, profile.topic.partitions, FENCE_LIMIT).await?;
-            let log = audit::Log {
-                bootstrap: self.cluster.harness_bootstrap(),
-                run: self.run,
-                fences: (0..).zip(fences).filter_map(|(partition, fence)| Some((partition, fence.ok()?))).collect(),
-                deadline: std::time::Instant::now() + AUDIT_LIMIT,
-                topic,
-            };
+            let log = self.fenced(topic, profile.topic.partitions).await?;
             stores.push(parked::Store::DeadLetters { log, partitions: profile.topic.partitions, place });
         }
         if stores.is_empty() {
@@ -239,9 +240,8 @@ impl Stage<'_> {
     }
 
     /// Ends what transactional producers left open, so that nothing lands any more and nothing is hidden.
-    async fn end_transactions(&self) -> Result<()> {
-        let transactional = self.experiment.profiles.iter().filter(|p| p.producer.transaction_messages.is_some());
-        let ids = transactional.flat_map(|profile| topics::transactional_ids(self.experiment, profile, self.run));
+    async fn end_transactions(&self, ids: fn(&Experiment, &Profile, u64) -> Vec<String>) -> Result<()> {
+        let ids = self.experiment.profiles.iter().flat_map(|profile| ids(self.experiment, profile, self.run));
         let ends = ids.map(|id| {
             let bootstrap = self.cluster.harness_bootstrap();
             tokio::task::spawn_blocking(move || transactions::end(&bootstrap, &id, TRANSACTION_LIMIT))
@@ -326,10 +326,22 @@ impl Stage<'_> {
 
     /// Journals what members did that lies elsewhere than in their journals.
     async fn effects(&self) -> Result<()> {
-        for profile in self.experiment.profiles.iter().filter(|own| own.consumer.handling.sink != Sink::None) {
-            let sink = sink_path(self.run_dir, &profile.name);
+        for profile in &self.experiment.profiles {
+            let deeds = match profile.consumer.handling.sink {
+                Sink::None => continue,
+                Sink::SqliteDedup => Deeds::Sink(sink_path(self.run_dir, &profile.name)),
+                Sink::Topic => {
+                    let Some(topic) = topics::results_of(self.experiment, profile) else { continue };
+                    let partitions = profile.topic.partitions;
+                    let isolation = match profile.consumer.results_isolation {
+                        ResultsIsolation::ReadCommitted => Isolation::ReadCommitted,
+                        ResultsIsolation::ReadUncommitted => Isolation::ReadUncommitted,
+                    };
+                    Deeds::Results { log: self.fenced(topic, partitions).await?, partitions, isolation }
+                }
+            };
             let (name, run, journals) = (profile.name.clone(), self.run, self.run_dir.join("journal"));
-            let read = move || effects::of_sink(&sink, run, &name, &journals);
+            let read = move || effects::look(&deeds, run, &name, &journals);
             if let Err(error) = tokio::task::spawn_blocking(read).await? {
                 let text = format!("what the consumers of {} did is not all known: {error:#}", profile.name);
                 self.recorder.emit(EventKind::Warning { text })?;

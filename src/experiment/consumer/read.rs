@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    BATCH, BEHAVIOURS, COMMIT_INTERVAL, Commit, ConsumerSpec, Failure, Handling, OnFailure, Processing, ServiceDown,
-    Sink, Stragglers, TRIES, WORKER_QUEUE, WORKERS, Work, Workers,
+    BATCH, BEHAVIOURS, COMMIT_INTERVAL, Commit, ConsumerSpec, Failure, Handling, OnFailure, Processing,
+    ResultsIsolation, ServiceDown, Sink, Stragglers, TRIES, WORKER_QUEUE, WORKERS, Work, Workers,
 };
 use crate::experiment::check::Check;
 use crate::experiment::client::split;
@@ -22,8 +22,13 @@ pub(in crate::experiment) fn consumer_spec(check: &mut Check, settings: Vec<Sett
     let (behaviours, options) = split(check, settings, "consumer", BEHAVIOURS);
     let given = Given(behaviours);
     let members = given.read_or(check, "members", 1, |text| integer(text, "number of members", 1, 16));
-    let handling = handling(check, &given, auto);
-    Some(ConsumerSpec { options, members: members?, handling: handling? })
+    let isolation = ResultsIsolation::ReadCommitted;
+    let results_isolation = given.read_or(check, "results_isolation", isolation, |text| word(text, "isolation level"));
+    let handling = handling(check, &given, auto)?;
+    if handling.sink != Sink::Topic {
+        given.refuse(check, &["results_isolation"], "needs a topic of results to read", "add `sink: topic`");
+    }
+    Some(ConsumerSpec { options, members: members?, results_isolation: results_isolation?, handling })
 }
 
 /// Behaviours that are set.
@@ -93,7 +98,9 @@ fn handling(check: &mut Check, given: &Given, auto: Option<(bool, Span)>) -> Opt
         let why = format!("has no part in `commit: {}` with workers, which take message by message", commit.word());
         given.refuse(check, &["batch"], &why, "remove it, or set `commit: batch`");
     }
-    let fits = commit_fits(check, given, commit, with_workers);
+    let sink = sink?;
+    let fits =
+        commit_fits(check, given, commit, with_workers) && results_fit(check, given, (commit, sink), with_workers);
     let failure = failure?;
     let is_dlq = failure.as_ref().is_some_and(|failure| failure.then == OnFailure::Dlq);
     if is_dlq && !commit.waits_for_each() {
@@ -118,7 +125,7 @@ fn handling(check: &mut Check, given: &Given, auto: Option<(bool, Span)>) -> Opt
         workers,
         work: work?,
         failure,
-        sink: sink?,
+        sink,
         detect_gaps: detect_gaps?,
     })
 }
@@ -134,7 +141,7 @@ fn commit_fits(check: &mut Check, given: &Given, commit: Commit, with_workers: b
             let hint = "add `processing: workers`; inline, `commit: after_sync` is the same";
             (!with_workers, "needs workers", hint)
         }
-        Commit::Auto | Commit::Before | Commit::Batch => return true,
+        Commit::Auto | Commit::Before | Commit::Batch | Commit::Transactional => return true,
     };
     if is_wrong {
         // What was extended may say the other.
@@ -146,6 +153,37 @@ fn commit_fits(check: &mut Check, given: &Given, commit: Commit, with_workers: b
         });
     }
     !is_wrong
+}
+
+/// Whether who writes results to a topic commits batch by batch, and who commits in transactions writes results.
+fn results_fit(check: &mut Check, given: &Given, (commit, sink): (Commit, Sink), with_workers: bool) -> bool {
+    let (key, problem, label, hint) = match (commit, sink) {
+        (_, Sink::Topic) if with_workers => (
+            "processing",
+            "`sink: topic` needs `processing: inline`".to_owned(),
+            "results are written batch by batch",
+            "remove it",
+        ),
+        (_, Sink::Topic) if !commit.is_of_batches() => (
+            "sink",
+            format!("`sink: topic` does not go with `commit: {}`", commit.word()),
+            "results are written batch by batch",
+            "commit by batches: `commit: transactional`, `batch` or `before`",
+        ),
+        (Commit::Transactional, Sink::None | Sink::SqliteDedup) => (
+            "commit",
+            "`commit: transactional` has no results to commit together with offsets".to_owned(),
+            "a transaction is of records and offsets",
+            "add `sink: topic`",
+        ),
+        _ => return true,
+    };
+    let problem = Problem::new(problem);
+    check.report(match given.find(key) {
+        Some(setting) => problem.at(&setting.value.1, label).hint(hint),
+        None => problem.hint(hint),
+    });
+    false
 }
 
 fn work(check: &mut Check, given: &Given) -> Option<Work> {
