@@ -247,6 +247,7 @@ impl Bench {
             handling: Handling::default(),
             started_ns: 0,
             sink: None,
+            results: None,
         });
         let client = self.spawn(group, topic, &CONSUMER, behaviour).await;
         let mut status = client.status();

@@ -37,7 +37,9 @@ mod words;
 mod yaml;
 pub mod yours;
 
-pub use consumer::{Commit, ConsumerSpec, Failure, Handling, OnFailure, ServiceDown, Sink, Stragglers, Work, Workers};
+pub use consumer::{
+    Commit, ConsumerSpec, Failure, Handling, OnFailure, ResultsIsolation, ServiceDown, Sink, Stragglers, Work, Workers,
+};
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
     After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Denied, Destination, DiskFault, Election,

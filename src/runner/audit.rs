@@ -16,6 +16,8 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::workload::leader_epoch;
 
+/// How long the reading of a log may take.
+pub const LIMIT: Duration = Duration::from_secs(60);
 /// How long the end of an open transaction is waited for.
 const OPEN_LIMIT: Duration = Duration::from_secs(10);
 

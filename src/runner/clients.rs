@@ -20,7 +20,8 @@ use crate::experiment::{Options, Profile, Sink};
 use crate::fault::client::ClientName;
 use crate::workload::parking::{self, Parking};
 use crate::workload::{
-    Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing, SINKS, Transactions, sink_path,
+    Behaviour, ClientProcess, ClientSpec, ClientStatus, Consuming, Ended, Producing, ResultsTo, SINKS, Transactions,
+    sink_path,
 };
 
 /// All clients, by profile in the experiment's order. They die when this is dropped.
@@ -145,9 +146,9 @@ impl Clients {
             let mut members = Vec::new();
             for member in 0..profile.consumer.members {
                 let handling = profile.consumer.handling.clone();
-                let has_sink = handling.sink != Sink::None;
-                let sink = has_sink.then(|| sink_path(stage.run_dir, &profile.name));
-                let consuming = Consuming { group: group.clone(), handling, started_ns, sink };
+                let sink = (handling.sink == Sink::SqliteDedup).then(|| sink_path(stage.run_dir, &profile.name));
+                let results = results_to(stage, profile, member);
+                let consuming = Consuming { group: group.clone(), handling, started_ns, sink, results };
                 let behaviour = Behaviour::Consumer(consuming);
                 members.push(start(spec(stage, &profile.name, member, &profile.consumer.options, behaviour)).await?);
             }
@@ -308,6 +309,13 @@ impl Clients {
         }
         Ok(all_seen)
     }
+}
+
+/// Where a member writes its results, if it does.
+fn results_to(stage: &Stage<'_>, profile: &Profile, member: u16) -> Option<ResultsTo> {
+    let ids = topics::members_transactional_ids(stage.experiment, profile, stage.run);
+    let transactional_id = ids.into_iter().nth(usize::from(member));
+    topics::results_of(stage.experiment, profile).map(|topic| ResultsTo { topic, transactional_id })
 }
 
 /// Where a profile's clients put messages aside.

@@ -1,22 +1,89 @@
 //! What members of a group did, where that lies elsewhere than in their journals: read when they have ended, and
 //! journalled as they would have. So a member that was killed right after its deed has done it all the same.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lossproof_ledger::journal::{Header, JournalWriter, Source};
+use lossproof_ledger::record::{Content, Isolation, Record};
+use rdkafka::message::Message;
 
+use super::audit::Log;
 use crate::workload::effects;
+use crate::workload::results::ResultOf;
 
-/// Journals the rows of a sink. The journal is sealed only if that was all of them.
+/// Where members' deeds lie.
+#[derive(Debug, Clone)]
+pub enum Deeds {
+    /// In the file of a sink.
+    Sink(PathBuf),
+    /// In a topic of results, with all its partitions.
+    Results {
+        /// Its log, with the fences that could be written.
+        log: Log,
+        /// Number of its partitions.
+        partitions: i32,
+        /// How somebody downstream reads it.
+        isolation: Isolation,
+    },
+}
+
+/// Journals all deeds of a profile's members. The journal is sealed only if that was all of them.
 ///
 /// # Errors
-/// When the sink can't be read, or the journal can't be written.
-pub fn of_sink(sink: &Path, run: u64, profile: &str, journals: &Path) -> Result<()> {
+/// When they can't all be read, or the journal can't be written.
+pub fn look(deeds: &Deeds, run: u64, profile: &str, journals: &Path) -> Result<()> {
     let header = Header { run, profile: profile.to_owned(), source: Source::Effects };
     let mut journal = JournalWriter::create(journals, &header)?;
-    for record in effects(sink, run).with_context(|| format!("reading {}", sink.display()))? {
+    let (records, whole) = match deeds {
+        Deeds::Sink(path) => (effects(path, run).with_context(|| format!("reading {}", path.display()))?, Ok(())),
+        Deeds::Results { log, partitions, isolation } => results(log, *partitions, *isolation)?,
+    };
+    for record in records {
         journal.append(&record)?;
     }
+    whole?;
     Ok(journal.seal()?)
+}
+
+/// Results in the order of time, and whether they are all.
+fn results(log: &Log, partitions: i32, isolation: Isolation) -> Result<(Vec<Record>, Result<()>)> {
+    let fenced: Vec<i32> = log.fences.keys().copied().collect();
+    let mut records = Vec::new();
+    let mut strange = 0;
+    let read = log.read(&fenced, isolation, |message, content| {
+        let partition = message.partition();
+        match (content, ResultOf::of(message)) {
+            (Content::Fence, _) => {}
+            (Content::Message(identity), Some(ResultOf { offset, at_ns })) => {
+                records.push((at_ns, Record::Processed { partition, offset, identity: Some(identity), at_ns }));
+            }
+            // What was no message of this run has a result all the same.
+            (Content::Corrupt, Some(ResultOf { offset, at_ns })) => {
+                records.push((at_ns, Record::Processed { partition, offset, identity: None, at_ns }));
+            }
+            (_, None) => strange += 1,
+        }
+        Ok(())
+    })?;
+    records.sort_by_key(|(at_ns, _)| *at_ns);
+    let whole = || {
+        let topic = &log.topic;
+        if let Some(partition) = (0..partitions).find(|partition| !log.fences.contains_key(partition)) {
+            bail!("no fence could be written to {topic}, partition {partition}");
+        }
+        for (partition, read) in &read {
+            if let Some(why) = &read.failure {
+                bail!("{topic}, partition {partition} was {why}");
+            }
+            if let Some(offset) = read.open_from {
+                bail!("a transaction that never ended hides {topic}, partition {partition} from offset {offset} on");
+            }
+        }
+        if strange > 0 {
+            bail!("{topic} holds {strange} records that are nobody's results");
+        }
+        Ok(())
+    };
+    Ok((records.into_iter().map(|(_, record)| record).collect(), whole()))
 }

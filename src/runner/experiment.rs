@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use lossproof_ledger::event::{CommittedRead, EventKind, Look, Phase};
-use lossproof_ledger::record::Isolation;
+use anyhow::{Context, Result};
+use lossproof_ledger::event::{EventKind, Look, Phase};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -16,27 +15,18 @@ use super::lag::Watched;
 use super::recorder::Recorder;
 use super::schedule::{self, Active, Scene};
 use super::tail::TailReader;
-use super::{audit, cross_check, effects, fence, lag, observe, parked, position, replicas, tail, topics, transactions};
+use super::{cross_check, lag, observe, position, replicas, tail, topics};
 use crate::cluster::Cluster;
-use crate::cluster::readiness::{known, settled, with_any};
+use crate::cluster::readiness::{known, settled};
 use crate::experiment::schedule::{ends_by_state, faults_end};
-use crate::experiment::{CrossCheck, Experiment, Profile, Sink};
+use crate::experiment::{CrossCheck, Experiment, Profile};
 use crate::fault::{self, Subjects};
-use crate::workload::sink_path;
 
 /// How long clients may take to connect, join their groups and see a first message through.
 const CLIENT_START_LIMIT: Duration = Duration::from_secs(60);
 const TOPIC_LIMIT: Duration = Duration::from_secs(30);
-const FENCE_LIMIT: Duration = Duration::from_secs(30);
 /// How long consumers may take to come from where they are to the fence.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
-/// How long a coordinator may take to end a transaction.
-const TRANSACTION_LIMIT: Duration = Duration::from_secs(30);
-/// How long a tail reader may take to come to the fence.
-const TAIL_LIMIT: Duration = Duration::from_secs(20);
-const AUDIT_LIMIT: Duration = Duration::from_secs(60);
-/// How often the audit of a partition is tried when its leader changed meanwhile.
-const AUDIT_PASSES: u16 = 3;
 
 /// What one experiment works with.
 pub struct Stage<'a> {
@@ -59,20 +49,18 @@ pub struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn topic(&self, profile: &Profile) -> String {
+    pub(super) fn topic(&self, profile: &Profile) -> String {
         topics::topic_name(&self.experiment.name, &profile.name)
     }
 
-    fn topics(&self) -> Vec<String> {
+    pub(super) fn topics(&self) -> Vec<String> {
         self.experiment.profiles.iter().map(|profile| self.topic(profile)).collect()
     }
 
     /// Of each profile that has transactions, the id of partition 0.
     fn transactional_ids(&self) -> Vec<String> {
-        let transactional = self.experiment.profiles.iter().filter(|p| p.producer.transaction_messages.is_some());
-        let ids = transactional
-            .filter_map(|own| topics::transactional_ids(self.experiment, own, self.run).into_iter().next());
-        ids.collect()
+        let ids = |own| topics::transactional_ids(self.experiment, own, self.run).into_iter().next();
+        self.experiment.profiles.iter().filter_map(ids).collect()
     }
 
     fn watched(&self) -> Vec<Watched> {
@@ -150,10 +138,11 @@ impl Stage<'_> {
 
         self.phase(Phase::Drain, None)?;
         clients.end_producers().await?;
-        self.end_transactions().await?;
+        self.end_transactions(topics::transactional_ids).await?;
         let fences = self.fences().await?;
         clients.consumers_reach(&fences, CATCH_UP_LIMIT).await;
         let at_fence = clients.end_consumers().await?;
+        self.end_transactions(topics::members_transactional_ids).await?;
         self.positions(&fences, at_fence).await?;
         self.effects().await?;
         if self.experiment.cross_check == Some(CrossCheck::KafkaTools) {
@@ -167,32 +156,6 @@ impl Stage<'_> {
             self.parked(profile).await?;
         }
         self.audit(&fences).await
-    }
-
-    /// Looks for what the profile's clients have put aside.
-    async fn parked(&self, profile: &Profile) -> Result<()> {
-        let mut stores = parked::files(self.run_dir, profile);
-        for (topic, place) in topics::dead_letters_of(self.experiment, profile) {
-            let fences =
-                fence::write(&self.cluster.harness_bootstrap(), &topic, profile.topic.partitions, FENCE_LIMIT).await?;
-            let log = audit::Log {
-                bootstrap: self.cluster.harness_bootstrap(),
-                run: self.run,
-                fences: (0..).zip(fences).filter_map(|(partition, fence)| Some((partition, fence.ok()?))).collect(),
-                deadline: std::time::Instant::now() + AUDIT_LIMIT,
-                topic,
-            };
-            stores.push(parked::Store::DeadLetters { log, partitions: profile.topic.partitions, place });
-        }
-        if stores.is_empty() {
-            return Ok(());
-        }
-        let (run, name, journals) = (self.run, profile.name.clone(), self.run_dir.join("journal"));
-        let troubles = tokio::task::spawn_blocking(move || parked::look(run, &name, &stores, &journals)).await??;
-        for text in troubles {
-            self.recorder.emit(EventKind::Warning { text: format!("{}: {text}", profile.name) })?;
-        }
-        Ok(())
     }
 
     /// Starts to follow the topics whose records may be gone before the audit.
@@ -213,76 +176,8 @@ impl Stage<'_> {
         profiles.iter().map(|profile| Some(profile).filter(needed).map(start).transpose()).collect()
     }
 
-    async fn tailed(&self, tails: Vec<Option<TailReader>>, fences: &[BTreeMap<i32, i64>]) -> Result<()> {
-        for ((profile, tail), fences) in self.experiment.profiles.iter().zip(tails).zip(fences) {
-            let Some(tail) = tail else { continue };
-            let compacted = profile.is_compacted(&self.experiment.cluster);
-            let keys = profile.producer.keys.filter(|_| compacted);
-            let target = fences.clone();
-            let partitions = tokio::task::spawn_blocking(move || tail.finish(&target, TAIL_LIMIT)).await??;
-            for (partition, tail::PartitionTail { position, reset }) in partitions {
-                // Compaction takes from the midst of the log: what was read of its beginning tells nothing of the rest.
-                let short = fences.get(&partition).is_none_or(|fence| position <= *fence);
-                let reset = reset.or_else(|| (compacted && short).then(|| "there was no time to read it".to_owned()));
-                let profile = profile.name.clone();
-                self.recorder.emit(EventKind::PartitionTailed {
-                    profile,
-                    partition,
-                    from: 0,
-                    position,
-                    reset,
-                    keys,
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends what transactional producers left open, so that nothing lands any more and nothing is hidden.
-    async fn end_transactions(&self) -> Result<()> {
-        let transactional = self.experiment.profiles.iter().filter(|p| p.producer.transaction_messages.is_some());
-        let ids = transactional.flat_map(|profile| topics::transactional_ids(self.experiment, profile, self.run));
-        let ends = ids.map(|id| {
-            let bootstrap = self.cluster.harness_bootstrap();
-            tokio::task::spawn_blocking(move || transactions::end(&bootstrap, &id, TRANSACTION_LIMIT))
-        });
-        for ended in futures_util::future::join_all(ends).await {
-            if let Err(error) = ended? {
-                self.recorder.emit(EventKind::Warning { text: format!("{error:#}") })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Freezes each topic and writes its fences, by profile and partition.
-    async fn fences(&self) -> Result<Vec<BTreeMap<i32, i64>>> {
-        let mut all = Vec::new();
-        for profile in &self.experiment.profiles {
-            let topic = self.topic(profile);
-            match topics::freeze(self.cluster, &topic).await {
-                Ok(()) => self.recorder.emit(EventKind::TopicFrozen { topic: topic.clone() })?,
-                Err(error) => self.recorder.emit(EventKind::Warning { text: format!("{error:#}") })?,
-            }
-            let written =
-                fence::write(&self.cluster.harness_bootstrap(), &topic, profile.topic.partitions, FENCE_LIMIT).await?;
-            let mut fences = BTreeMap::new();
-            for (partition, fence) in (0..).zip(written) {
-                match fence {
-                    Ok(offset) => {
-                        fences.insert(partition, offset);
-                        let profile = profile.name.clone();
-                        self.recorder.emit(EventKind::FenceWritten { profile, partition, offset })?;
-                    }
-                    Err(error) => self.recorder.emit(EventKind::Warning { text: format!("{topic}: {error:#}") })?,
-                }
-            }
-            all.push(fences);
-        }
-        Ok(all)
-    }
-
     /// A profile's group, in questions about its position.
-    fn group(&self, profile: &Profile, group: &str, at_fence: BTreeMap<i32, i64>) -> position::Group {
+    pub(super) fn group(&self, profile: &Profile, group: &str, at_fence: BTreeMap<i32, i64>) -> position::Group {
         let reset = profile.consumer.options.iter().rfind(|(name, _)| name.value == "auto.offset.reset");
         position::Group {
             bootstrap: self.cluster.harness_bootstrap(),
@@ -297,140 +192,9 @@ impl Stage<'_> {
     async fn begin_groups(&self) -> Result<()> {
         for (profile, group) in self.experiment.profiles.iter().zip(self.groups) {
             let group = self.group(profile, group, BTreeMap::new());
-            tokio::task::spawn_blocking(move || position::begin(&group, FENCE_LIMIT)).await??;
+            tokio::task::spawn_blocking(move || position::begin(&group, position::LIMIT)).await??;
         }
         Ok(())
-    }
-
-    async fn positions(&self, fences: &[BTreeMap<i32, i64>], at_fence: Vec<Vec<i32>>) -> Result<()> {
-        let profiles = self.experiment.profiles.iter().zip(self.groups);
-        for (((profile, group), fences), seen) in profiles.zip(fences).zip(at_fence) {
-            let at_fence = fences.iter().filter(|(partition, _)| seen.contains(partition));
-            let question = self.group(profile, group, at_fence.map(|(&p, &o)| (p, o)).collect());
-            let answer = tokio::task::spawn_blocking(move || position::positions(&question, FENCE_LIMIT)).await?;
-            match answer {
-                Ok(positions) => {
-                    for (partition, (position, source)) in positions {
-                        let profile = profile.name.clone();
-                        self.recorder.emit(EventKind::GroupPosition { profile, partition, position, source })?;
-                    }
-                }
-                Err(error) => {
-                    let text = format!("where the group of {} stands can't be told: {error:#}", profile.name);
-                    self.recorder.emit(EventKind::Warning { text })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Journals what members did that lies elsewhere than in their journals.
-    async fn effects(&self) -> Result<()> {
-        for profile in self.experiment.profiles.iter().filter(|own| own.consumer.handling.sink != Sink::None) {
-            let sink = sink_path(self.run_dir, &profile.name);
-            let (name, run, journals) = (profile.name.clone(), self.run, self.run_dir.join("journal"));
-            let read = move || effects::of_sink(&sink, run, &name, &journals);
-            if let Err(error) = tokio::task::spawn_blocking(read).await? {
-                let text = format!("what the consumers of {} did is not all known: {error:#}", profile.name);
-                self.recorder.emit(EventKind::Warning { text })?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn audit(&self, fences: &[BTreeMap<i32, i64>]) -> Result<()> {
-        let audits =
-            self.experiment.profiles.iter().zip(fences).map(|(profile, fences)| self.audit_one(profile, fences));
-        futures_util::future::try_join_all(audits).await?;
-        Ok(())
-    }
-
-    async fn audit_one(&self, profile: &Profile, fences: &BTreeMap<i32, i64>) -> Result<()> {
-        let log = audit::Log {
-            bootstrap: self.cluster.harness_bootstrap(),
-            run: self.run,
-            topic: self.topic(profile),
-            fences: fences.clone(),
-            deadline: std::time::Instant::now() + AUDIT_LIMIT,
-        };
-        let plan = audit::Plan { profile: profile.name.clone(), log, journals: self.run_dir.join("journal") };
-        let mut auditor = audit::Auditor::new(plan)?;
-        let mut open: Vec<i32> = fences.keys().copied().collect();
-        for partition in (0..profile.topic.partitions).filter(|partition| !fences.contains_key(partition)) {
-            self.audited(profile, partition, 0, 0, Some("no fence could be written".to_owned()), None)?;
-        }
-        for pass in 0..AUDIT_PASSES {
-            let before = self.leader_epochs(profile).await?;
-            let partitions = open.clone();
-            let transactional = profile.producer.transaction_messages.is_some();
-            let (read, committed);
-            (auditor, read, committed) = tokio::task::spawn_blocking(move || {
-                let read = auditor.read(&partitions, pass, Isolation::ReadUncommitted);
-                let committed = transactional.then(|| auditor.read(&partitions, pass, Isolation::ReadCommitted));
-                (auditor, read, committed.transpose())
-            })
-            .await?;
-            let committed = committed?;
-            let after = self.leader_epochs(profile).await?;
-            let last = pass + 1 == AUDIT_PASSES;
-            let mut again = Vec::new();
-            for (partition, result) in read? {
-                let second = committed.as_ref().map(|committed| committed.get(&partition));
-                let committed = second.map(|second| CommittedRead {
-                    complete: second.is_some_and(|second| second.failure.is_none()),
-                    open_from: second.and_then(|second| second.open_from),
-                });
-                let moved = before.get(&partition) != after.get(&partition);
-                let why = result.failure.or_else(|| {
-                    moved.then(|| {
-                        format!(
-                            "its leader epoch changed from {:?} to {:?}",
-                            before.get(&partition),
-                            after.get(&partition)
-                        )
-                    })
-                });
-                if (why.is_some() || committed.is_some_and(|committed| !committed.complete)) && !last {
-                    again.push(partition);
-                } else {
-                    self.audited(profile, partition, result.log_start, pass, why, committed)?;
-                }
-            }
-            open = again;
-            if open.is_empty() {
-                break;
-            }
-        }
-        auditor.seal()
-    }
-
-    fn audited(
-        &self,
-        profile: &Profile,
-        partition: i32,
-        log_start: i64,
-        attempt: u16,
-        why: Option<String>,
-        committed: Option<CommittedRead>,
-    ) -> Result<()> {
-        self.recorder.emit(EventKind::PartitionAudited {
-            profile: profile.name.clone(),
-            partition,
-            complete: why.is_none(),
-            log_start,
-            attempt,
-            why,
-            committed,
-        })
-    }
-
-    async fn leader_epochs(&self, profile: &Profile) -> Result<BTreeMap<i32, i32>> {
-        let topic = [self.topic(profile)];
-        let view = with_any(&self.cluster.harness(), async |wire| wire.view(Some(&topic)).await).await?;
-        if view.partitions.is_empty() {
-            bail!("topic {} is gone", topic[0]);
-        }
-        Ok(view.partitions.into_iter().map(|state| (state.partition, state.leader_epoch)).collect())
     }
 }
 

@@ -9,6 +9,9 @@ use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
+/// How long a partition may take to take one.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
 /// Writes the fence of each partition. Gives its offset, or why there is none.
 ///
 /// # Errors

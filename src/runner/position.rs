@@ -9,6 +9,9 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+/// How long a coordinator may take to answer.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
 /// What is asked.
 #[derive(Debug, Clone)]
 pub struct Group {

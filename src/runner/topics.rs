@@ -8,8 +8,9 @@ use lossproof_ledger::record::Place;
 use crate::cluster::Cluster;
 use crate::cluster::readiness::{only_internal_topics, with_any};
 use crate::cluster::wire::{NewTopic, Resource};
-use crate::experiment::{Experiment, OnError, Profile, TopicSpec};
+use crate::experiment::{Commit, Experiment, OnError, Profile, Sink, TopicSpec};
 use crate::workload::parking::dead_letter;
+use crate::workload::results;
 
 /// Partitions of `__consumer_offsets` and of `__transaction_state`, as the compose file sets them.
 const COORDINATING_PARTITIONS: i32 = 6;
@@ -42,8 +43,22 @@ pub fn dead_letters_of(experiment: &Experiment, profile: &Profile) -> Vec<(Strin
     all
 }
 
-/// Creates the topic of every profile. Partition p has its replicas on the same brokers in all of them. Of a dead-letter
-/// topic, another broker leads partition p: it is written when the topic's own leader is away.
+/// The topic of results that a profile's consumers write, if they do.
+#[must_use]
+pub fn results_of(experiment: &Experiment, profile: &Profile) -> Option<String> {
+    let topic = topic_name(&experiment.name, &profile.name);
+    (profile.consumer.handling.sink == Sink::Topic).then(|| format!("{topic}{}", results::SUFFIX))
+}
+
+/// All topics that a profile's clients write besides its own.
+fn others_of(experiment: &Experiment, profile: &Profile) -> impl Iterator<Item = String> {
+    let dead_letters = dead_letters_of(experiment, profile).into_iter().map(|(name, _)| name);
+    dead_letters.chain(results_of(experiment, profile))
+}
+
+/// Creates the topic of every profile. Partition p has its replicas on the same brokers in all of them. Of the other
+/// topics that its clients write, another broker leads partition p: dead letters are written when the topic's own leader
+/// is away.
 ///
 /// # Errors
 /// What a broker says against it.
@@ -58,18 +73,18 @@ pub async fn create(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
         with_any(&cluster.harness(), async |wire| wire.create_topic(&topic).await)
             .await
             .with_context(|| format!("can't create the topic of profile {}", profile.name))?;
-        for (name, _) in dead_letters_of(experiment, profile) {
+        for name in others_of(experiment, profile) {
             let mut others = ids.clone();
             others.rotate_left(1);
             let safe = TopicSpec { replication_factor: 3, ..profile.topic.clone() };
             let topic = NewTopic {
                 assignment: assignment(&others, &safe),
                 config: vec![("min.insync.replicas".to_owned(), "2".to_owned())],
-                name,
+                name: name.clone(),
             };
             with_any(&cluster.harness(), async |wire| wire.create_topic(&topic).await)
                 .await
-                .with_context(|| format!("can't create the dead-letter topic of profile {}", profile.name))?;
+                .with_context(|| format!("can't create {name}"))?;
         }
     }
     Ok(())
@@ -106,8 +121,7 @@ pub async fn freeze(cluster: &Cluster, topic: &str) -> Result<()> {
 pub async fn delete(cluster: &Cluster, experiment: &Experiment) -> Result<()> {
     for profile in &experiment.profiles {
         let own = topic_name(&experiment.name, &profile.name);
-        let dead_letters = dead_letters_of(experiment, profile).into_iter().map(|(name, _)| name);
-        for name in std::iter::once(own).chain(dead_letters) {
+        for name in std::iter::once(own).chain(others_of(experiment, profile)) {
             with_any(&cluster.harness(), async |wire| wire.delete_topic(&name).await).await?;
         }
     }
@@ -122,17 +136,28 @@ pub fn group_ids(experiment: &Experiment, run: u64) -> Vec<String> {
     profiles.map(|profile| coordinated(&format!("{}-{}-{run:x}", experiment.name, profile.name), &mut wanted)).collect()
 }
 
-/// The transactional ids of a profile's streams, one a partition. Those of one partition have the same
-/// coordinator in all profiles.
+/// The transactional ids of a profile's streams, one a partition; none without transactions. Those of one partition have
+/// the same coordinator in all profiles.
 #[must_use]
 pub fn transactional_ids(experiment: &Experiment, profile: &Profile, run: u64) -> Vec<String> {
-    (0..profile.topic.partitions)
-        .map(|partition| {
-            let slot = hash(&format!("{}-{run:x}-p{partition}", experiment.name)) % COORDINATING_PARTITIONS;
-            let base = format!("{}-{}-{run:x}-p{partition}", experiment.name, profile.name);
-            coordinated(&base, &mut Some(slot))
-        })
-        .collect()
+    let partitions = if profile.producer.transaction_messages.is_some() { profile.topic.partitions } else { 0 };
+    (0..partitions).map(|partition| transactional_id(experiment, profile, run, &format!("p{partition}"))).collect()
+}
+
+/// The transactional ids of a profile's consumers, one a member; none if they don't commit in transactions. Those of one
+/// member have the same coordinator in all profiles.
+#[must_use]
+pub fn members_transactional_ids(experiment: &Experiment, profile: &Profile, run: u64) -> Vec<String> {
+    let members = match profile.consumer.handling.commit {
+        Commit::Transactional => profile.consumer.members,
+        _ => 0,
+    };
+    (0..members).map(|member| transactional_id(experiment, profile, run, &format!("m{member}"))).collect()
+}
+
+fn transactional_id(experiment: &Experiment, profile: &Profile, run: u64, part: &str) -> String {
+    let slot = hash(&format!("{}-{run:x}-{part}", experiment.name)) % COORDINATING_PARTITIONS;
+    coordinated(&format!("{}-{}-{run:x}-{part}", experiment.name, profile.name), &mut Some(slot))
 }
 
 /// An id whose hash falls on the wanted partition of the coordinators' topic; the first one decides which.

@@ -20,15 +20,17 @@ pub mod parking;
 pub mod process;
 mod producer;
 mod restart;
+pub mod results;
 mod spawner;
 pub mod spec;
 mod sqlite;
 pub mod status;
+mod txn_error;
 
 pub use consumer::{SINKS, effects, sink_path};
 pub use librdkafka::leader_epoch;
 pub use options::{OptionProblem, check_options};
 pub use process::{ClientProcess, Ended};
 pub use producer::WITNESS_BYTES;
-pub use spec::{Behaviour, ClientSpec, Consuming, Producing, Transactions};
+pub use spec::{Behaviour, ClientSpec, Consuming, Producing, ResultsTo, Transactions};
 pub use status::ClientStatus;

@@ -117,7 +117,13 @@ mod tests {
     #[test]
     fn a_consumer_is_the_same_member_of_the_same_group() {
         let dir = tempfile::tempdir().unwrap();
-        let consuming = Consuming { group: "g".to_owned(), handling: Handling::default(), started_ns: 0, sink: None };
+        let consuming = Consuming {
+            group: "g".to_owned(),
+            handling: Handling::default(),
+            started_ns: 0,
+            sink: None,
+            results: None,
+        };
         let one = spec(dir.path(), Role::Consumer, Behaviour::Consumer(consuming));
         let two = one.next_incarnation().unwrap();
         assert_eq!(two.name(), "p-consumer-0-1");

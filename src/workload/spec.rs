@@ -100,6 +100,18 @@ pub struct Consuming {
     /// The file of a sink, in a folder that is there; none without a sink.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<PathBuf>,
+    /// The topic of results; none without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<ResultsTo>,
+}
+
+/// Where a member writes what it makes of messages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultsTo {
+    /// The topic, with as many partitions as the messages'.
+    pub topic: String,
+    /// The member's own, the same in all its incarnations; none: no transactions.
+    pub transactional_id: Option<String>,
 }
 
 impl Consuming {

@@ -11,7 +11,8 @@ use super::POLL_MAX;
 use super::context::{Context, Member};
 use super::hand::Job;
 use super::queue::Queue;
-use super::service::Service;
+use super::results::{Completed, Results};
+use super::service::{Outcome, Service};
 use crate::experiment::{Commit, Handling, Workers};
 use crate::workload::child::{ChildError, Control};
 
@@ -24,7 +25,7 @@ const WORKERS_LOOK: Duration = Duration::from_millis(2);
 pub(super) fn poll_until_end(
     member: &Member,
     handling: &Handling,
-    mut service: Service,
+    (mut service, mut results): (Service, Option<Results>),
     control: &Control,
 ) -> Result<(), ChildError> {
     let taker = Taker { member, context: member.context(), queue: Queue::of(member), handling, control };
@@ -40,6 +41,9 @@ pub(super) fn poll_until_end(
         } else {
             if handling.commit == Commit::Before {
                 taker.context.commit_batch(member);
+            }
+            if let Some(results) = &mut results {
+                taker.process_with_results(&mut batch, &mut service, results)?;
             }
             for job in batch.drain(..) {
                 taker.process(job, &mut service)?;
@@ -104,6 +108,44 @@ impl Taker<'_> {
         self.context.settle(job, outcome);
         self.commit_if_due();
         self.context.check()
+    }
+
+    /// Does a batch whose results are records: it is done when they are safe.
+    fn process_with_results(
+        &self,
+        batch: &mut Vec<Job>,
+        service: &mut Service,
+        results: &mut Results,
+    ) -> Result<(), ChildError> {
+        // Revoked while the batch was gathered.
+        batch.retain(|job| !job.lease.has_ended());
+        let offsets = self.context.polled();
+        if batch.is_empty() && offsets.count() == 0 {
+            return Ok(());
+        }
+        results.begin()?;
+        let mut done = Vec::new();
+        let mut is_whole = true;
+        for job in batch.drain(..) {
+            let outcome = service.handle(&job);
+            match outcome {
+                Outcome::Done => results.put(&job),
+                Outcome::Left => is_whole = false,
+                Outcome::Repeat | Outcome::PassedOver | Outcome::DeadLetter { .. } => {}
+            }
+            done.push((job, outcome));
+        }
+        match if is_whole { results.complete(self.member, &offsets)? } else { results.abort()? } {
+            Completed::Safe => {
+                if self.handling.commit == Commit::Transactional {
+                    self.context.committed_with_results(&offsets);
+                }
+                done.into_iter().for_each(|(job, outcome)| self.context.settle(job, outcome));
+            }
+            Completed::Undone => self.context.rewind(self.member)?,
+            Completed::Over => {}
+        }
+        Ok(())
     }
 
     fn commit_if_due(&self) {

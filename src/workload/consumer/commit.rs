@@ -11,6 +11,10 @@ use super::context::{Context, Member};
 use super::hand::Mark;
 use super::queue::{Answer, Queue};
 use crate::experiment::Commit;
+use crate::workload::child::ChildError;
+
+/// How long librdkafka may take to go back, which it does by itself.
+const SEEK_MAX: Duration = Duration::from_secs(10);
 
 impl Commit {
     /// How it is done once in an interval, if it is.
@@ -18,7 +22,7 @@ impl Commit {
         match self {
             Self::AfterSync | Self::Contiguous | Self::Highest => Some(CommitMode::Sync),
             Self::AfterAsync | Self::AfterAsyncSyncClose => Some(CommitMode::Async),
-            Self::Auto | Self::Before | Self::Batch => None,
+            Self::Auto | Self::Before | Self::Batch | Self::Transactional => None,
         }
     }
 
@@ -26,7 +30,7 @@ impl Commit {
     const fn at_revocation(self) -> bool {
         match self {
             Self::AfterSync | Self::AfterAsyncSyncClose | Self::Batch | Self::Contiguous | Self::Highest => true,
-            Self::Auto | Self::Before | Self::AfterAsync => false,
+            Self::Auto | Self::Before | Self::AfterAsync | Self::Transactional => false,
         }
     }
 
@@ -34,7 +38,12 @@ impl Commit {
     /// owner, and what was begun is waited for.
     pub(super) const fn hands_back(self) -> bool {
         match self {
-            Self::AfterSync | Self::AfterAsync | Self::AfterAsyncSyncClose | Self::Batch | Self::Contiguous => true,
+            Self::AfterSync
+            | Self::AfterAsync
+            | Self::AfterAsyncSyncClose
+            | Self::Batch
+            | Self::Contiguous
+            | Self::Transactional => true,
             Self::Auto | Self::Before | Self::Highest => false,
         }
     }
@@ -68,22 +77,48 @@ impl Context {
         }
     }
 
+    /// What of all that was polled no commit holds yet, done or not: what a transaction over it is to commit.
+    pub fn polled(&self) -> TopicPartitionList {
+        self.list(self.notes().hand.due(Mark::Polled, true))
+    }
+
+    /// These were committed in a transaction.
+    pub fn committed_with_results(&self, offsets: &TopicPartitionList) {
+        let mut notes = self.notes();
+        notes.committed_ns = boottime_ns();
+        notes.answered(&Answer::of(&Ok(()), offsets));
+    }
+
+    /// Goes back to the first message of each partition that is not done, and reads on from there.
+    pub fn rewind(&self, member: &Member) -> Result<(), ChildError> {
+        let back = self.list(self.notes().hand.rewind().into_iter());
+        if back.count() == 0 {
+            return Ok(());
+        }
+        let sought = member.seek_partitions(back, SEEK_MAX)?;
+        // Where it did not go back, it would pass over messages.
+        sought.elements().iter().try_for_each(|element| Ok(element.error()?))
+    }
+
+    fn list(&self, positions: impl Iterator<Item = (i32, i64)>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in positions {
+            // Refused only for offsets below 0, which no record has.
+            let _ = list.add_partition_offset(&self.topic, partition, Offset::Offset(next));
+        }
+        list
+    }
+
     /// Commits of the partitions chosen what is due. The journal is not held meanwhile: the broker may take its
     /// time. True if there was something.
     fn commit(&self, member: &Member, mode: CommitMode, chosen: impl Fn(i32) -> bool) -> bool {
         let waits = matches!(mode, CommitMode::Sync);
-        let mut offsets = TopicPartitionList::new();
         let notes = self.notes();
-        if !notes.halted {
-            for (partition, next) in
-                notes.hand.due(self.commit.mark(), waits).filter(|(partition, _)| chosen(*partition))
-            {
-                // Refused only for offsets below 0, which no record has.
-                let _ = offsets.add_partition_offset(&self.topic, partition, Offset::Offset(next));
-            }
-        }
+        let due = notes.hand.due(self.commit.mark(), waits).filter(|(partition, _)| chosen(*partition));
+        let offsets = self.list(due);
+        let is_halted = notes.halted;
         drop(notes);
-        if offsets.count() == 0 {
+        if is_halted || offsets.count() == 0 {
             return false;
         }
         let result = match mode {

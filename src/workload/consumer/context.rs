@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub(super) commit: Commit,
     /// The side effect is in a sink, and is read from there when all is over: the journal is not to tell it.
     has_sink: bool,
+    /// Messages go on to another topic, as they are.
+    passes_on: bool,
     notes: Fragile<RefCell<Notes>>,
     shown: Arc<Shown>,
     notices: Notices,
@@ -97,7 +99,7 @@ impl Context {
     pub fn new(
         spec: &ClientSpec,
         commit: Commit,
-        has_sink: bool,
+        (has_sink, passes_on): (bool, bool),
         (pool, dead_letters, gaps): (Option<Pool>, Option<DeadLetters>, Option<GapWatch>),
         journal: JournalWriter,
         shown: Arc<Shown>,
@@ -118,7 +120,7 @@ impl Context {
             noticed: BTreeSet::new(),
         };
         let notes = Fragile::new(RefCell::new(notes));
-        Self { run: spec.run, topic: spec.topic.clone(), commit, has_sink, notes, shown, notices }
+        Self { run: spec.run, topic: spec.topic.clone(), commit, has_sink, passes_on, notes, shown, notices }
     }
 
     pub fn topic(&self) -> &str {
@@ -214,10 +216,8 @@ impl Context {
                 gaps.see(identity)?;
             }
             let lease = notes.hand.taken(partition, offset);
-            let raw = notes
-                .dead_letters
-                .as_ref()
-                .map(|_| Raw { key: fetched.key().map(<[u8]>::to_vec), payload: fetched.payload().to_vec() });
+            let raw = (self.passes_on || notes.dead_letters.is_some())
+                .then(|| Raw { key: fetched.key().map(<[u8]>::to_vec), payload: fetched.payload().to_vec() });
             job = Some(Job { partition, offset, identity, lease, raw });
         }
         notes.check().map(|()| job)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, ClientContext};
 
@@ -25,7 +25,8 @@ pub(super) struct Letter {
     pub attempts: u32,
 }
 
-/// The producer of a member's dead letters. Served by the polling thread.
+/// The producer of a member's dead letters. Served by the polling thread. What it still holds when it is dropped belongs to
+/// messages whose offsets are not committed.
 pub(super) struct DeadLetters {
     producer: BaseProducer<Told>,
     /// The member's own topic.
@@ -133,12 +134,5 @@ impl DeadLetters {
     /// Letters that are not safe yet.
     pub const fn open(&self) -> usize {
         self.open
-    }
-}
-
-impl Drop for DeadLetters {
-    /// What is not safe by now belongs to messages whose offsets are not committed.
-    fn drop(&mut self) {
-        self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
     }
 }

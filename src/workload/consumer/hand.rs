@@ -207,6 +207,20 @@ impl Hand {
         }
     }
 
+    /// Forgets what is not done, and gives by partition the first of it, from where it is to be polled again.
+    pub fn rewind(&mut self) -> Vec<(i32, i64)> {
+        let owned = (0..).zip(&mut self.0).filter_map(|(partition, owned)| Some((partition, owned.as_mut()?)));
+        owned
+            .filter_map(|(partition, owned)| {
+                let first = owned.open.first().copied()?;
+                owned.open.clear();
+                owned.fence = None;
+                owned.next = Some(first);
+                Some((partition, first))
+            })
+            .collect()
+    }
+
     /// Partitions that are assigned.
     pub fn partitions(&self) -> impl Iterator<Item = i32> {
         self.known().map(|(partition, _)| partition)
@@ -268,6 +282,21 @@ mod tests {
         assert_eq!(hand.done(&one), Some(2));
         assert_eq!(due(&hand, Mark::Contiguous), [(0, 1), (1, 3)]);
         assert_eq!(hand.done(&one), None);
+    }
+
+    #[test]
+    fn what_is_not_done_is_polled_again() {
+        let mut hand = Hand::default();
+        hand.assigned(1);
+        hand.passed(0, 3);
+        let done = take(&mut hand, 4);
+        hand.done(&done);
+        let undone = take(&mut hand, 6);
+        assert!(!hand.fence(1, 7));
+        assert_eq!(hand.rewind(), [(1, 6)]);
+        assert_eq!(due(&hand, Mark::Polled), [(0, 4), (1, 6)]);
+        assert_eq!(hand.done(&undone), None, "its fence is polled again too");
+        assert_eq!(hand.rewind(), []);
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod dead_letters;
 mod gaps;
 mod hand;
 mod queue;
+mod results;
 mod service;
 mod sink;
 mod workers;
@@ -37,6 +38,7 @@ use self::context::{Context, Member, Shown};
 use self::dead_letters::DeadLetters;
 use self::gaps::GapWatch;
 use self::queue::Queue;
+use self::results::Results;
 use self::service::{Plan, Service};
 use self::workers::Pool;
 use super::child::{Board, ChildError, Control, notices};
@@ -106,16 +108,19 @@ pub(super) fn run(spec: &ClientSpec, consuming: &Consuming, control: &Arc<Contro
     };
     let pool = handling.workers.as_ref().map(|workers| Pool::start(workers.threads, &plan)).transpose()?;
     let dead_letters = handling.has_dead_letters().then(|| DeadLetters::start(spec)).transpose()?;
-    let has_sink = plan.sink.is_some();
+    let results = consuming.results.as_ref().map(|to| Results::open(spec, to, control)).transpose()?;
+    let passes_on = results.is_some();
+    let has_sink = plan.sink.is_some() || passes_on;
     let gaps = handling.detect_gaps.then(|| GapWatch::open(spec)).transpose()?;
-    let context = Context::new(spec, handling.commit, has_sink, (pool, dead_letters, gaps), journal, shown, notices);
+    let context =
+        Context::new(spec, handling.commit, (has_sink, passes_on), (pool, dead_letters, gaps), journal, shown, notices);
     let member: Member = config::consumer(spec, consuming).client().create_with_context(context)?;
     member.subscribe(&[member.context().topic()])?;
     let result = if is_plain(handling) {
         poll_until_end(&member, handling, control).and_then(|()| leave(&member))
     } else {
         Service::open(&plan)
-            .and_then(|service| batches::poll_until_end(&member, handling, service, control))
+            .and_then(|service| batches::poll_until_end(&member, handling, (service, results), control))
             .and_then(|()| batches::leave(&member))
     };
     let context = Arc::clone(member.context());

@@ -14,6 +14,7 @@ use rdkafka::producer::Producer;
 
 use super::session::Session;
 use crate::workload::child::Control;
+use crate::workload::txn_error::{is_resumable, requires_abort};
 
 /// Age at which a transaction is committed though it is not full: read-committed consumers wait for it,
 /// and its coordinator aborts what gets too old.
@@ -147,19 +148,5 @@ fn trouble(session: &Session<'_>, error: &KafkaError, what: &str) -> Trouble {
     match session.client.client().fatal_error() {
         Some(_) => Trouble::Fatal,
         None => Trouble::Uncertain(format!("{what}: {error}")),
-    }
-}
-
-fn requires_abort(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())
-}
-
-/// The call goes on in the background, or can be made again.
-fn is_resumable(error: &KafkaError) -> bool {
-    match error {
-        KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort(),
-        // Reports are left: they are served before the next call.
-        KafkaError::Flush(_) => true,
-        _ => false,
     }
 }

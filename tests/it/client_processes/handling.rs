@@ -10,14 +10,14 @@ use rdkafka::message::{Headers, Message};
 use super::*;
 
 /// A topic of two partitions with messages and fences.
-struct Topic {
-    mock: Mock,
-    run: Run,
-    offered: u64,
+pub(super) struct Topic {
+    pub(super) mock: Mock,
+    pub(super) run: Run,
+    pub(super) offered: u64,
 }
 
 impl Topic {
-    async fn with(messages: u64) -> Self {
+    pub(super) async fn with(messages: u64) -> Self {
         let mock = mock(2);
         let run = Run::new(mock.bootstrap_servers());
         let (process, _events) = run.start(&run.producer(2, 2000.0, &[])).await;
@@ -35,7 +35,7 @@ impl Topic {
         self.consumed_by(&spec).await
     }
 
-    async fn consumed_by(&self, spec: &ClientSpec) -> Journal {
+    pub(super) async fn consumed_by(&self, spec: &ClientSpec) -> Journal {
         let (process, _events) = self.run.start(spec).await;
         until(&process, |_, ready, fences| ready && fences.len() == 2).await;
         process.drain(Duration::from_secs(10)).await.unwrap();
@@ -47,7 +47,7 @@ impl Topic {
     }
 
     /// What the group has committed in both partitions.
-    fn committed(&self) -> i64 {
+    pub(super) fn committed(&self) -> i64 {
         let member: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.mock.bootstrap_servers())
             .set("group.id", "g")
@@ -258,6 +258,21 @@ async fn dead_letters_are_safe_before_their_offsets_are_committed() {
         }
         assert_eq!(letters.len() as u64 + seen.processed.len() as u64, topic.offered);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_that_was_refused_is_sent_again() {
+    let topic = Topic::with(200).await;
+    topic.mock.create_topic("t.consumer.dlq", 2, 1).unwrap();
+    // Two batches at most are written, of each partition one, as long as nothing fails.
+    let refusal = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+    topic.mock.request_errors(RDKafkaApiKey::Produce, &[refusal; 5]);
+    let spec = topic.run.handler(Handling { batch: 50, ..failing(OnFailure::Dlq, Commit::Batch) }, &[]);
+    let seen = seen(&topic.consumed_by(&spec).await);
+    assert!(topic.run.log(&spec).contains("a dead letter is sent again"));
+    assert_eq!(topic.committed(), i64::try_from(topic.offered).unwrap() + 2);
+    let wanted = topic.offered - seen.processed.len() as u64;
+    assert_eq!(letters(&topic.mock.bootstrap_servers(), wanted).len() as u64, wanted);
 }
 
 /// The places that the dead letters name.

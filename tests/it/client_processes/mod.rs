@@ -28,6 +28,7 @@ mod kills;
 mod lifecycle;
 mod producers;
 mod restarts;
+mod results;
 mod sending;
 
 const RUN: u64 = 4711;
@@ -102,7 +103,7 @@ impl Run {
         self.spec(
             Role::Consumer,
             &pairs,
-            Behaviour::Consumer(Consuming { group: "g".into(), handling, started_ns: 0, sink: None }),
+            Behaviour::Consumer(Consuming { group: "g".into(), handling, started_ns: 0, sink: None, results: None }),
         )
     }
 
