@@ -195,11 +195,16 @@ impl Cluster {
     pub async fn has_no_changed_option(&self) -> Result<()> {
         /// What brokers set on their own topics when they create them.
         const OF_INTERNAL_TOPICS: [&str; 3] = ["cleanup.policy", "compression.type", "segment.bytes"];
+        /// What they set besides on the topic of transactions (`TransactionStateManager`).
+        const OF_TRANSACTIONS: [&str; 2] = ["min.insync.replicas", "unclean.leader.election.enable"];
         let any = self.harness();
         let view = readiness::with_any(&any, async |wire| wire.view(None).await).await?;
         let topics: BTreeSet<String> = view.partitions.into_iter().map(|state| state.topic).collect();
-        let topics = topics.into_iter().map(|topic| (any.clone(), Resource::Topic(topic), &OF_INTERNAL_TOPICS[..]));
-        let brokers = any.iter().map(|(id, address)| (vec![(*id, address.clone())], Resource::Broker(*id), &[][..]));
+        let topics = topics.into_iter().map(|topic| {
+            let more = if topic == "__transaction_state" { &OF_TRANSACTIONS[..] } else { &[] };
+            (any.clone(), Resource::Topic(topic), [&OF_INTERNAL_TOPICS[..], more].concat())
+        });
+        let brokers = any.iter().map(|(id, address)| (vec![(*id, address.clone())], Resource::Broker(*id), Vec::new()));
         for (asked, resource, usual) in brokers.chain(topics) {
             let entries = readiness::with_any(&asked, async |wire| wire.config(&resource, None).await).await?;
             let changed = entries.iter().find(|entry| entry.is_own && !usual.contains(&entry.name.as_str()));
