@@ -1,4 +1,4 @@
-//! What a scalar means that is a share or a bandwidth. Pure; the caller knows the place.
+//! What a scalar means that is a share, a size or a bandwidth. Pure; the caller knows the place.
 
 use super::hint::one_of;
 use super::value::{Wrong, decimal};
@@ -19,8 +19,34 @@ pub fn per_cent(text: &str) -> Result<f64, Wrong> {
     Ok(value)
 }
 
-/// In bits a second; whole bytes, too, are what people think in.
-const UNITS: &[(&str, u64)] = &[
+/// Units of sizes, in bytes.
+const SIZES: &[(&str, u64)] = &[
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("GB", 1_000_000_000),
+    ("MB", 1_000_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+/// A size in bytes such as `1KiB`, `200B` or `1GiB`.
+pub fn size(text: &str) -> Result<u64, Wrong> {
+    let wrong = || Wrong::new(format!("`{text}` is not a size"), "expected a size such as `200B`, `1KiB` or `1GiB`");
+    in_units(text, SIZES, "B", wrong)?.ok_or_else(|| wrong().hint("that is more than there is"))
+}
+
+/// A size as it is written: the largest unit that divides it.
+pub fn format_size(bytes: u64) -> String {
+    let binary = SIZES.iter().take(3).find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
+    match binary {
+        Some((name, factor)) => format!("{}{name}", bytes / factor),
+        None => format!("{bytes}B"),
+    }
+}
+
+/// Units of bandwidths, in bits a second; whole bytes, too, are what people think in.
+const BANDWIDTHS: &[(&str, u64)] = &[
     ("Gbit/s", 1_000_000_000),
     ("Mbit/s", 1_000_000),
     ("kbit/s", 1_000),
@@ -40,26 +66,33 @@ pub fn bandwidth(text: &str) -> Result<u64, Wrong> {
             "expected a bandwidth such as `10Mbit/s`, `64kbit/s` or `1MiB/s`",
         )
     };
+    let bits = in_units(text, BANDWIDTHS, "Mbit/s", wrong)?.filter(|bits| (SLOWEST..=FASTEST).contains(bits));
+    bits.ok_or_else(|| wrong().hint("it must lie between 1kbit/s and 100Gbit/s"))
+}
+
+/// A whole number and a unit, which is asked for by the `usual` one; none if that is more than a number can be.
+fn in_units(text: &str, units: &[(&str, u64)], usual: &str, wrong: impl Fn() -> Wrong) -> Result<Option<u64>, Wrong> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = (&text[..digits], text[digits..].trim_start());
     let Ok(number) = number.parse::<u64>() else {
-        return Err(wrong().hint("a whole number and a unit"));
+        let hint = if digits > 0 { "that is more than there is" } else { "a whole number and a unit" };
+        return Err(wrong().hint(hint));
     };
-    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        let same = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
-        return Err(match same {
-            Some((name, _)) => wrong().hint(format!("did you mean `{number}{name}`?")),
-            None => wrong().hint(format!("units are {}", one_of(UNITS.iter().map(|(name, _)| *name)))),
-        });
-    };
-    let bits = number.checked_mul(*factor).filter(|bits| (SLOWEST..=FASTEST).contains(bits));
-    bits.ok_or_else(|| wrong().hint("it must lie between 1kbit/s and 100Gbit/s"))
+    if let Some((_, factor)) = units.iter().find(|(name, _)| *name == unit) {
+        return Ok(number.checked_mul(*factor));
+    }
+    let same = units.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
+    Err(wrong().hint(match same {
+        Some((name, _)) => format!("did you mean `{number}{name}`?"),
+        None if unit.is_empty() => format!("give the unit: `{number}{usual}`"),
+        None => format!("units are {}", one_of(units.iter().map(|(name, _)| *name))),
+    }))
 }
 
 /// A bandwidth as it is written: the largest unit that divides it.
 pub fn format_bandwidth(bits_per_second: u64) -> String {
-    let fits = UNITS.iter().find(|(_, factor)| bits_per_second.is_multiple_of(*factor));
+    let fits = BANDWIDTHS.iter().find(|(_, factor)| bits_per_second.is_multiple_of(*factor));
     fits.map_or_else(String::new, |(name, factor)| format!("{}{name}", bits_per_second / factor))
 }
 
@@ -67,7 +100,7 @@ pub fn format_bandwidth(bits_per_second: u64) -> String {
 mod tests {
     use test_case::test_case;
 
-    use super::{bandwidth, format_bandwidth, per_cent};
+    use super::{bandwidth, format_bandwidth, format_size, per_cent, size};
 
     #[test_case("5%", Some(5.0))]
     #[test_case("0.5 %", Some(0.5))]
@@ -102,5 +135,36 @@ mod tests {
     fn a_wrong_case_is_put_right() {
         assert_eq!(bandwidth("10mbit/s").unwrap_err().hint.as_deref(), Some("did you mean `10Mbit/s`?"));
         assert_eq!(per_cent("7").unwrap_err().hint.as_deref(), Some("give the unit: `7%`"));
+    }
+
+    #[test_case("200B", 200)]
+    #[test_case("1KiB", 1024)]
+    #[test_case("1 KiB", 1024; "space")]
+    #[test_case("3kB", 3000)]
+    #[test_case("2GiB", 2 << 30)]
+    #[test_case("1MB", 1_000_000)]
+    fn sizes(text: &str, bytes: u64) {
+        assert_eq!(size(text), Ok(bytes));
+    }
+
+    #[test_case("1024", Some("give the unit: `1024B`"); "no unit")]
+    #[test_case("1kib", Some("did you mean `1KiB`?"); "case")]
+    #[test_case("1KB", Some("did you mean `1kB`?"); "capital k")]
+    #[test_case("1.5KiB", Some("units are `GiB`, `MiB`, `KiB`, `GB`, `MB`, `kB` or `B`"); "fraction")]
+    #[test_case("-1B", Some("a whole number and a unit"); "negative")]
+    #[test_case("", Some("a whole number and a unit"); "nothing")]
+    #[test_case("99999999999999999GiB", Some("that is more than there is"); "overflow")]
+    fn not_sizes(text: &str, hint: Option<&str>) {
+        assert_eq!(size(text).unwrap_err().hint.as_deref(), hint);
+    }
+
+    #[test_case(1024, "1KiB")]
+    #[test_case(1 << 30, "1GiB")]
+    #[test_case(1000, "1000B")]
+    #[test_case(1536, "1536B")]
+    #[test_case(0, "0B")]
+    fn sizes_are_written_as_they_are_read(bytes: u64, text: &str) {
+        assert_eq!(format_size(bytes), text);
+        assert_eq!(size(text), Ok(bytes));
     }
 }

@@ -1,9 +1,10 @@
 //! The behaviours under `producer:`.
 
+use super::amount::{format_size, size};
 use super::check::Check;
 use super::profile::Setting;
 use super::source::Span;
-use super::value::{Wrong, format_size, integer, size, word};
+use super::value::{Wrong, integer, word};
 use super::{Close, Delivery, Large, OnError, OnFatal, OnQueueFull, Options, Problem, ProducerSpec, Sending, Word};
 
 /// Their names.

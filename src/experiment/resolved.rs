@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use serde_yaml::{Location, Spanned};
 
+use super::amount::format_size;
 use super::fault::write_timing;
 use super::producer::default_close;
 use super::raw::{self, Map, Text};
-use super::value::{format_bound, format_size};
+use super::value::format_bound;
 use super::{
     Delivery, Expectation, Experiment, FaultSpec, Isolation, Large, OnError, Options, Problem, Profile, Sending, Word,
     metric,

@@ -521,7 +521,7 @@ proptest! {
     fn every_duration_and_size_reads_back(millis in 0_u64..86_400_000, bytes in any::<u64>()) {
         let duration = Duration::from_millis(millis);
         prop_assert_eq!(value::duration(&humantime::format_duration(duration).to_string()), Ok(duration));
-        prop_assert_eq!(value::size(&value::format_size(bytes)), Ok(bytes));
+        prop_assert_eq!(amount::size(&amount::format_size(bytes)), Ok(bytes));
     }
 }
 

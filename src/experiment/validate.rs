@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use semver::VersionReq;
 
+use super::amount::{format_size, size};
 use super::check::Check;
 use super::fault::ALL;
 use super::hint::did_you_mean;
 use super::producer::{PAYLOAD_LEAST, PAYLOAD_MOST};
 use super::source::{Source, Span};
-use super::value::{duration, format_size, integer, name, phrase, rate, size, versions, word};
+use super::value::{duration, integer, name, phrase, rate, versions, word};
 use super::{ClusterSpec, Experiment, Isolation, Leave, Problem, Problems, Profile, Workload};
 use super::{expect, fault, metric, option_name, overlap, profile, raw, resolved, schedule, selector, yaml};
 

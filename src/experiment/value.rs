@@ -1,4 +1,4 @@
-//! What a scalar means: durations, rates, sizes, numbers, words and bounds. Pure; the caller knows the place.
+//! What a scalar means: durations, rates, numbers, words and bounds. Pure; the caller knows the place.
 
 use std::time::Duration;
 
@@ -96,47 +96,6 @@ pub fn rate(text: &str) -> Result<f64, Wrong> {
 pub(super) fn decimal(text: &str) -> Option<f64> {
     let plain = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     if plain { text.parse().ok() } else { None }
-}
-
-const UNITS: &[(&str, u64)] = &[
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
-    ("B", 1),
-];
-
-/// A size in bytes such as `1KiB`, `200B` or `1GiB`.
-pub fn size(text: &str) -> Result<u64, Wrong> {
-    let wrong = || Wrong::new(format!("`{text}` is not a size"), "expected a size such as `200B`, `1KiB` or `1GiB`");
-    let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = (&text[..digits], text[digits..].trim_start());
-    let Ok(number) = number.parse::<u64>() else {
-        return Err(wrong().hint("a whole number and a unit"));
-    };
-    let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-        if unit.is_empty() {
-            return Err(wrong().hint(format!("give the unit: `{number}B`")));
-        }
-        let same = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit));
-        return Err(match same {
-            Some((name, _)) => wrong().hint(format!("did you mean `{number}{name}`?")),
-            None => wrong().hint(format!("units are {}", one_of(UNITS.iter().map(|(name, _)| *name)))),
-        });
-    };
-    number.checked_mul(*factor).ok_or_else(|| wrong().hint("that is more than there is"))
-}
-
-/// A size as it is written: the largest unit that divides it.
-pub fn format_size(bytes: u64) -> String {
-    let binary = UNITS.iter().take(3).find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor));
-    match binary {
-        Some((name, factor)) => format!("{}{name}", bytes / factor),
-        None => format!("{bytes}B"),
-    }
 }
 
 /// A whole number from `least` to `most`.
@@ -341,37 +300,6 @@ mod tests {
     #[test_case("1.2.3/s"; "two points")]
     fn not_rates(text: &str) {
         assert!(rate(text).is_err());
-    }
-
-    #[test_case("200B", 200)]
-    #[test_case("1KiB", 1024)]
-    #[test_case("1 KiB", 1024; "space")]
-    #[test_case("3kB", 3000)]
-    #[test_case("2GiB", 2 << 30)]
-    #[test_case("1MB", 1_000_000)]
-    fn sizes(text: &str, bytes: u64) {
-        assert_eq!(size(text), Ok(bytes));
-    }
-
-    #[test_case("1024", Some("give the unit: `1024B`"); "no unit")]
-    #[test_case("1kib", Some("did you mean `1KiB`?"); "case")]
-    #[test_case("1KB", Some("did you mean `1kB`?"); "capital k")]
-    #[test_case("1.5KiB", Some("units are `GiB`, `MiB`, `KiB`, `GB`, `MB`, `kB` or `B`"); "fraction")]
-    #[test_case("-1B", Some("a whole number and a unit"); "negative")]
-    #[test_case("", Some("a whole number and a unit"); "nothing")]
-    #[test_case("99999999999999999GiB", Some("that is more than there is"); "overflow")]
-    fn not_sizes(text: &str, hint: Option<&str>) {
-        assert_eq!(size(text).unwrap_err().hint.as_deref(), hint);
-    }
-
-    #[test_case(1024, "1KiB")]
-    #[test_case(1 << 30, "1GiB")]
-    #[test_case(1000, "1000B")]
-    #[test_case(1536, "1536B")]
-    #[test_case(0, "0B")]
-    fn sizes_are_written_as_they_are_read(bytes: u64, text: &str) {
-        assert_eq!(format_size(bytes), text);
-        assert_eq!(size(text), Ok(bytes));
     }
 
     #[test_case("0", Ok(0))]

@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::HeldRule;
 use crate::experiment::Selector;
-use crate::experiment::amount::{bandwidth, format_bandwidth};
+use crate::experiment::amount::{bandwidth, format_bandwidth, format_size, size};
 use crate::experiment::check::Check;
 use crate::experiment::raw;
 use crate::experiment::resolved::{spanned, text};
 use crate::experiment::selector::{self, selector};
-use crate::experiment::value::{Wrong, format_size, integer, size};
+use crate::experiment::value::{Wrong, integer};
 
 /// Bytes a second that a disk may be slowed to.
 const SLOWEST: u64 = 64 << 10;
