@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use super::hint;
 use super::plan::settings;
 use crate::exit::Exit;
-use crate::experiment::Experiment;
+use crate::experiment::{BASELINE, Experiment};
+
 use crate::experiment::yours::YOURS;
 use crate::report::Report;
-use crate::report::matrix::{Change, Ended, Entry, Matrix, RESILIENT};
+use crate::report::matrix::{Change, Difference, Ended, Entry, Matrix, RESILIENT};
 use crate::report::terminal::{self, Summary, Terminal};
 
 /// How one experiment ended.
@@ -113,8 +114,9 @@ impl Outcomes {
 }
 
 /// In what a user's own configuration differs from the resilient profile.
-fn differences(experiment: &Experiment) -> Vec<Change> {
+fn differences(experiment: &Experiment) -> Vec<Difference> {
     let find = |name: &str| experiment.profiles.iter().find(|profile| profile.name == name).map(settings);
+    let baseline = find(BASELINE);
     let (Some(yours), Some(resilient)) = (find(YOURS), find(RESILIENT)) else { return Vec::new() };
     let value = |of: &[(String, String)], name: &str| of.iter().find(|(own, _)| own == name).map(|(_, v)| v.clone());
     let mut names: Vec<&String> = Vec::new();
@@ -123,10 +125,10 @@ fn differences(experiment: &Experiment) -> Vec<Change> {
             names.push(name);
         }
     }
-    let changes = names.into_iter().map(|name| Change {
-        setting: name.clone(),
-        yours: value(&yours, name),
-        resilient: value(&resilient, name),
+    let differences = names.into_iter().map(|name| {
+        let resilient = value(&resilient, name);
+        let in_baseline = baseline.as_ref().is_some_and(|baseline| value(baseline, name) != resilient);
+        Difference { change: Change { setting: name.clone(), yours: value(&yours, name), resilient }, in_baseline }
     });
-    changes.filter(|change| change.yours != change.resilient).collect()
+    differences.filter(|own| own.change.yours != own.change.resilient).collect()
 }

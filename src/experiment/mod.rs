@@ -50,6 +50,7 @@ pub use load::{load, load_embedded, profiles};
 pub use problem::{Problem, Problems};
 pub use resolved::sending;
 pub use selector::{Coordinator, Selector};
+pub use vary::BASELINE;
 pub use words::Word;
 
 use std::path::PathBuf;

@@ -98,7 +98,8 @@ pub struct Open {
     pub cell: Cell,
     /// Settings to change; empty if the experiment has no resilient profile, or that was hurt itself.
     pub settings: Vec<Change>,
-    /// Whether these are the ones that protect, as the experiment says; otherwise all in which they differ.
+    /// Whether these are the ones that protect, as the experiment says; otherwise those in which the baseline differs too,
+    /// or all.
     pub named: bool,
 }
 
@@ -126,7 +127,16 @@ pub struct Entry<'a> {
     /// Where it was stored.
     pub run: Option<String>,
     /// In what the profile `yours` differs from the resilient one.
-    pub differences: Vec<Change>,
+    pub differences: Vec<Difference>,
+}
+
+/// In what the profile `yours` differs from the resilient one.
+#[derive(Debug, Clone)]
+pub struct Difference {
+    /// What would make them alike.
+    pub change: Change,
+    /// Whether the baseline differs from the resilient profile there too.
+    pub in_baseline: bool,
 }
 
 impl Matrix {
@@ -210,13 +220,23 @@ fn open(entry: &Entry<'_>, row: &Row) -> Option<Open> {
     let yours = row.profiles.get(YOURS).filter(|cell| cell.state == State::Hurt)?;
     let resilient = row.profiles.get(RESILIENT);
     let all = if resilient.is_some_and(|cell| cell.state == State::Held) { &entry.differences[..] } else { &[] };
-    let named: Vec<Change> = all.iter().filter(|change| names(entry.protects, &change.setting)).cloned().collect();
+    let some = |wanted: &dyn Fn(&Difference) -> bool| -> Vec<Change> {
+        all.iter().filter(|own| wanted(own)).map(|own| own.change.clone()).collect()
+    };
+    let named = some(&|own| names(entry.protects, &own.change.setting));
+    // What hurt the baseline too is more likely to be the reason than what only one of them has.
+    let shared = some(&|own| own.in_baseline);
+    let [is_named, is_shared] = [&named, &shared].map(|changes| !changes.is_empty());
     Some(Open {
         hazard: row.hazard.clone(),
         experiment: row.experiment.clone(),
         cell: *yours,
-        named: !named.is_empty(),
-        settings: if named.is_empty() { all.to_vec() } else { named },
+        named: is_named,
+        settings: match (is_named, is_shared) {
+            (true, _) => named,
+            (false, true) => shared,
+            (false, false) => some(&|_| true),
+        },
     })
 }
 

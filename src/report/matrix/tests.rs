@@ -20,18 +20,21 @@ fn report(verdict: Verdict, profiles: &[(&str, [u64; 4])]) -> Report {
     Report { verdict, profiles: all.collect(), reasons: Vec::new(), ..sample.clone() }
 }
 
-fn change(setting: &str, yours: Option<&str>, resilient: Option<&str>) -> Change {
+fn differs(setting: &str, yours: Option<&str>, resilient: Option<&str>, in_baseline: bool) -> Difference {
     let own = |text: Option<&str>| text.map(str::to_owned);
-    Change { setting: setting.to_owned(), yours: own(yours), resilient: own(resilient) }
+    Difference {
+        change: Change { setting: setting.to_owned(), yours: own(yours), resilient: own(resilient) },
+        in_baseline,
+    }
 }
 
 fn entry<'a>(experiment: &'a str, hazard: &'a str, outcome: Result<&'a Report, Ended>) -> Entry<'a> {
     let protects = "acks=all with min.insync.replicas=2.";
     let run = outcome.is_ok().then(|| format!("20261122-000000-{experiment}"));
     let differences = vec![
-        change("topic min.insync.replicas", None, Some("2")),
-        change("producer acks", Some("1"), Some("all")),
-        change("producer linger.ms", None, Some("50")),
+        differs("topic min.insync.replicas", None, Some("2"), true),
+        differs("producer acks", Some("1"), Some("all"), true),
+        differs("producer linger.ms", None, Some("50"), false),
     ];
     Entry { experiment, hazard, protects, outcome, run, differences }
 }
@@ -99,12 +102,19 @@ fn advice_names_what_protects_and_only_where_something_did() {
 }
 
 #[test]
-fn where_no_setting_is_named_all_that_differ_are_told() {
+fn where_no_setting_is_named_those_that_the_baseline_lacks_are_told_or_all() {
     let report = report(Verdict::Pass, &[("resilient", [0; 4]), ("yours", [2, 0, 0, 0])]);
     let mut entry = entry("e", "h", Ok(&report));
     entry.protects = "patience";
-    let matrix = Matrix::of(&[entry]);
-    assert_eq!((matrix.open[0].settings.len(), matrix.open[0].named), (3, false));
+    let told = |entry: Entry<'_>| {
+        let open = Matrix::of(&[entry]).open.remove(0);
+        (open.settings.into_iter().map(|change| change.setting).collect::<Vec<_>>(), open.named)
+    };
+    let mut lone = entry.differences.clone();
+    lone.iter_mut().for_each(|own| own.in_baseline = false);
+    let without = Entry { differences: lone, ..self::entry("e", "h", Ok(&report)) };
+    assert_eq!(told(entry), (vec!["topic min.insync.replicas".to_owned(), "producer acks".to_owned()], false));
+    assert_eq!(told(Entry { protects: "patience", ..without }).0.len(), 3);
 }
 
 #[test]
