@@ -1,5 +1,6 @@
 //! lossproof as a library, for its own binary, tests and benchmarks.
 
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod exit;

@@ -28,6 +28,7 @@ enum Command {
     Doctor(cli::doctor::DoctorArgs),
     /// Remove what dead or kept runs left; a live run is left alone.
     Clean(cli::clean::CleanArgs),
+    Check(cli::check::CheckArgs),
     Analyze(cli::analyze::AnalyzeArgs),
     Explain(cli::explain::ExplainArgs),
     Reconcile(cli::reconcile::ReconcileArgs),
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         match cli.command {
             Command::Run(args) => cli::run::run(args).await,
             Command::Clean(args) => cli::clean::run(args).await,
+            Command::Check(args) => cli::check::run(args).await,
             Command::Analyze(args) => cli::analyze::run(&args),
             Command::Explain(args) => cli::explain::run(&args),
             Command::Reconcile(args) => cli::reconcile::run(args).await,

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod analyze;
+pub mod check;
 pub mod clean;
 pub mod client;
 pub mod doctor;
@@ -21,7 +22,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use crate::exit::Exit;
 use crate::experiment::{self, Experiment, Problem, Problems, Profile};
-use crate::workload::check_options;
+use crate::workload::{OptionProblem, check_options};
 
 /// Columns for everything that is laid out.
 const WIDTH: u16 = 100;
@@ -39,7 +40,11 @@ fn checked_experiments(paths: &[PathBuf]) -> Result<Vec<Experiment>, Exit> {
 /// What librdkafka has against a profile's options.
 fn option_problems(profile: &Profile) -> impl Iterator<Item = Problem> + use<> {
     let problems = check_options(profile).err().into_iter().flatten();
-    problems.map(|problem| Problem::at_place(problem.message, &problem.at, "this option").hint_if(problem.hint))
+    problems.map(option_problem)
+}
+
+fn option_problem(problem: OptionProblem) -> Problem {
+    Problem::at_place(problem.message, &problem.at, "this option").hint_if(problem.hint)
 }
 
 /// Tells of an error that ends the program, and gives its exit code.

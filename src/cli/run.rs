@@ -69,11 +69,20 @@ pub struct RunArgs {
 
 /// Whose options a file has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum ConfigDialect {
+pub(super) enum ConfigDialect {
     /// Java's clients
     Java,
     /// librdkafka, and what is built on it
     Librdkafka,
+}
+
+impl From<ConfigDialect> for Dialect {
+    fn from(dialect: ConfigDialect) -> Self {
+        match dialect {
+            ConfigDialect::Java => Self::Java,
+            ConfigDialect::Librdkafka => Self::Librdkafka,
+        }
+    }
 }
 
 pub(super) const DEFAULT_IMAGE: &str = "apache/kafka:3.9.2";
@@ -140,10 +149,7 @@ fn with_yours(
     experiments: Vec<Experiment>,
     terminal: &mut Terminal,
 ) -> Result<Vec<Experiment>, Problems> {
-    let dialect = args.config_dialect.map(|dialect| match dialect {
-        ConfigDialect::Java => Dialect::Java,
-        ConfigDialect::Librdkafka => Dialect::Librdkafka,
-    });
+    let dialect = args.config_dialect.map(Dialect::from);
     let yours = Yours::read(args.producer_config.as_deref(), args.consumer_config.as_deref(), dialect)?;
     terminal.say("your configuration runs as the profile `yours`, an approximation by librdkafka");
     yours.notes.iter().for_each(|note| terminal.say(&format!("  {note}")));

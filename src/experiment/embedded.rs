@@ -22,6 +22,12 @@ pub fn experiments() -> Vec<(&'static str, &'static str)> {
     all
 }
 
+/// The file of an embedded experiment, such as `experiments/broker/power-loss.yaml`.
+pub fn catalogued(name: &str) -> Option<String> {
+    let (group, _) = experiments().into_iter().find(|(_, own)| *own == name)?;
+    Some(format!("experiments/{group}/{name}.yaml"))
+}
+
 /// Names of the embedded experiments, sorted.
 pub fn experiment_names() -> Vec<&'static str> {
     let mut names: Vec<_> = experiments().into_iter().map(|(_, name)| name).collect();

@@ -40,6 +40,7 @@ pub mod yours;
 pub use consumer::{
     Commit, ConsumerSpec, Failure, Handling, OnFailure, ResultsIsolation, ServiceDown, Sink, Stragglers, Work, Workers,
 };
+pub use embedded::catalogued;
 pub use expect::{argument as expectation_argument, file as expectation_file};
 pub use fault::{
     After, BrokerFault, ChosenClients, ClientFault, ClientRole, Cut, Denied, Destination, DiskFault, Election,

@@ -6,6 +6,7 @@ use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Na
 
 use super::Place;
 use super::source::{Source, Span};
+use super::yours::secrets;
 
 /// One thing that is wrong.
 #[derive(Debug)]
@@ -50,7 +51,8 @@ impl Problem {
             return self;
         }
         self.source.get_or_insert_with(|| {
-            let text = span.source.text.chars().map(harmless).collect::<String>();
+            // The lines around are shown as well.
+            let text = secrets::covered(&span.source.text).chars().map(harmless).collect::<String>();
             Box::new(NamedSource::new(visible(&span.source.name), text))
         });
         // A label of no length could not be seen.

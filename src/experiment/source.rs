@@ -14,8 +14,7 @@ use super::{Place, embedded};
 /// No experiment comes near this; a larger file is something else.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A file's text under the name that messages use for it.
-#[derive(Debug)]
+/// A file's text under the name that messages use for it. `Debug` leaves the text out, which may hold a password.
 pub struct Source {
     /// As the user named it, or `builtin:NAME`.
     pub name: String,
@@ -23,6 +22,12 @@ pub struct Source {
     pub path: Option<PathBuf>,
     /// The whole text.
     pub text: String,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// A stretch of a source.

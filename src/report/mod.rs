@@ -4,6 +4,7 @@ mod ablation;
 pub mod account;
 mod anomalies;
 mod causes;
+pub mod check;
 pub mod explain;
 pub mod figures;
 pub mod judge;

@@ -51,6 +51,26 @@ pub fn check_options(profile: &Profile) -> Result<(), Vec<OptionProblem>> {
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
+/// What librdkafka refuses of the options of a client that is not lossproof's own, each alone and all together. Options of
+/// the other side are passed over, as clients do.
+#[must_use]
+pub fn refused_options(options: &Options, is_producer: bool) -> Vec<OptionProblem> {
+    let part = match is_producer {
+        true => Part::Producer { transactional: false },
+        false => Part::Consumer { commit: Commit::Auto, members: 1 },
+    };
+    let alone = options.iter().filter_map(|(name, value)| {
+        let (message, hint) = refused_by_librdkafka(&name.value, value)?;
+        Some(OptionProblem { at: name.at.clone(), message, hint })
+    });
+    let problems: Vec<OptionProblem> = alone.collect();
+    let pairs: Vec<(&str, &str)> = options.iter().map(|(name, value)| (name.value.as_str(), value.as_str())).collect();
+    match warnings(&pairs, part) {
+        Err(text) if problems.is_empty() => vec![refused_together(options, &text)],
+        _ => problems,
+    }
+}
+
 fn check(options: &Options, part: Part) -> Vec<OptionProblem> {
     let mut problems = Vec::new();
     for (name, value) in options {
@@ -167,16 +187,7 @@ fn check_together(options: &Options, part: Part) -> Vec<OptionProblem> {
     };
     let pairs: Vec<(&str, &str)> = options.iter().map(|(name, value)| (name.value.as_str(), value.as_str())).collect();
     match warnings(&pairs, part) {
-        Err(text) => {
-            // The last option named is the one that was added to a sound rest, most likely.
-            let named = options.iter().rev().find(|(name, _)| mentions(&text, &name.value));
-            let at = named.map_or(&first.at, |(name, _)| &name.at);
-            vec![OptionProblem {
-                at: at.clone(),
-                message: format!("librdkafka refuses these options together: {text}"),
-                hint: None,
-            }]
-        }
+        Err(text) => vec![refused_together(options, &text)],
         Ok(warnings) => warnings
             .into_iter()
             .filter(|text| text.contains("will be ignored"))
@@ -202,6 +213,14 @@ fn check_together(options: &Options, part: Part) -> Vec<OptionProblem> {
             })
             .collect(),
     }
+}
+
+/// Of options, at least one.
+fn refused_together(options: &Options, text: &str) -> OptionProblem {
+    // The last option named is the one that was added to a sound rest, most likely.
+    let named = options.iter().rev().find(|(name, _)| mentions(text, &name.value)).or(options.first());
+    let at = named.map_or(Place { file: String::new(), line: 1, column: 1 }, |(name, _)| name.at.clone());
+    OptionProblem { at, message: format!("librdkafka refuses these options together: {text}"), hint: None }
 }
 
 fn mentions(text: &str, name: &str) -> bool {

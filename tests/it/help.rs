@@ -50,6 +50,11 @@ fn help_of_reconcile() {
 }
 
 #[test]
+fn help_of_check() {
+    insta::assert_snapshot!(said(&["check", "--help"], None));
+}
+
+#[test]
 fn help_of_analyze() {
     insta::assert_snapshot!(said(&["analyze", "--help"], None));
 }

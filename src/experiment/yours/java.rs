@@ -172,6 +172,31 @@ const RDKAFKA: &[&str] = &[
     "broker.address.family",
 ];
 
+/// Of librdkafka's own names, those that a producer alone has.
+const RDKAFKA_PRODUCER: &[&str] = &[
+    "message.timeout.ms",
+    "message.send.max.retries",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.ms",
+    "batch.num.messages",
+    "request.required.acks",
+    "compression.codec",
+    "delivery.report.only.error",
+    "sticky.partitioning.linger.ms",
+];
+
+/// Those that a consumer alone has.
+const RDKAFKA_CONSUMER: &[&str] = &[
+    "enable.auto.offset.store",
+    "queued.min.messages",
+    "queued.max.messages.kbytes",
+    "fetch.wait.max.ms",
+    "fetch.message.max.bytes",
+    "fetch.error.backoff.ms",
+    "enable.partition.eof",
+];
+
 /// What becomes of an option; none if Java's client has none of that name.
 pub fn becomes(side: Side, name: &str) -> Option<Becomes> {
     if OURS.iter().any(|family| name.starts_with(family)) {
@@ -185,6 +210,16 @@ pub fn becomes(side: Side, name: &str) -> Option<Becomes> {
 pub fn names(side: Side) -> impl Iterator<Item = &'static str> {
     let own = if side == Side::Producer { PRODUCER } else { CONSUMER };
     own.iter().chain(COMMON).map(|(name, _)| *name)
+}
+
+/// Whether an option is of one side alone, by the names of Java's clients or of librdkafka.
+pub fn is_only_of(side: Side, name: &str) -> bool {
+    let (own, others, rdkafkas) = match side {
+        Side::Producer => (PRODUCER, CONSUMER, RDKAFKA_PRODUCER),
+        Side::Consumer => (CONSUMER, PRODUCER, RDKAFKA_CONSUMER),
+    };
+    let has = |options: &[(&str, Becomes)]| options.iter().any(|(known, _)| *known == name);
+    (has(own) && !has(others)) || rdkafkas.contains(&name)
 }
 
 /// Defaults that librdkafka is given, by its names.

@@ -1,8 +1,11 @@
 //! A user's own configuration, from `.properties` files of Java's clients or of librdkafka, as the profile `yours` of any
 //! experiment. It is an approximation by librdkafka: what is not taken as it stands is told.
 
+pub mod client_file;
+pub mod connection;
 mod java;
 mod properties;
+pub(super) mod secrets;
 #[cfg(test)]
 mod tests;
 mod translate;

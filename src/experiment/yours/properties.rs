@@ -1,14 +1,15 @@
 //! Java's `.properties`, which librdkafka's tools read much the same: `key=value`, `key: value` or `key value`, comments
 //! with `#` or `!`, a backslash at the end of a line goes on with the next, and `\uXXXX` and the like are characters.
 
+use std::fmt;
 use std::iter::Peekable;
 use std::str::CharIndices;
 use std::sync::Arc;
 
 use crate::experiment::source::{Source, Span};
 
-/// One property.
-#[derive(Debug, Clone)]
+/// One property. `Debug` leaves its value out, which may be a password.
+#[derive(Clone)]
 pub struct Property {
     /// Its name.
     pub key: String,
@@ -18,6 +19,12 @@ pub struct Property {
     pub value: String,
     /// Where that stands; of no length if there is none.
     pub value_at: Span,
+}
+
+impl fmt::Debug for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Property").field("key", &self.key).field("at", &self.key_at).finish_non_exhaustive()
+    }
 }
 
 /// All properties of a source, in its order; of one that comes twice, the last, as Java takes it.

@@ -48,9 +48,22 @@ const ALIASES: &[(&str, &str)] = &[
 /// # Errors
 /// Where it has names of both.
 pub fn recognized(side: Side, properties: &[Property]) -> Result<Dialect, Problem> {
-    let javas = properties.iter().find(|property| java::is_only_javas(side, &property.key));
-    let rdkafkas = properties.iter().find(|property| java::is_only_rdkafkas(&property.key));
-    let unknown = properties.iter().any(|property| java::becomes(side, &property.key).is_none());
+    let only_javas = |name: &str| java::is_only_javas(side, name);
+    let is_known = |name: &str| java::becomes(side, name).is_some();
+    recognized_by(properties, only_javas, java::is_only_rdkafkas, is_known)
+}
+
+/// As `recognized`, by what is said of a name: that only Java's clients have it, that only librdkafka has, and that Java's
+/// clients have it as well.
+pub fn recognized_by(
+    properties: &[Property],
+    only_javas: impl Fn(&str) -> bool,
+    only_rdkafkas: impl Fn(&str) -> bool,
+    is_javas: impl Fn(&str) -> bool,
+) -> Result<Dialect, Problem> {
+    let javas = properties.iter().find(|property| only_javas(&property.key));
+    let rdkafkas = properties.iter().find(|property| only_rdkafkas(&property.key));
+    let unknown = properties.iter().any(|property| !is_javas(&property.key));
     match (javas, rdkafkas) {
         (Some(javas), Some(rdkafkas)) => Err(Problem::new("options of Java's clients and of librdkafka in one file")
             .at(&javas.key_at, "only Java's clients have this")

@@ -7,6 +7,7 @@ mod ablations;
 mod account;
 mod bars;
 mod causes;
+mod check;
 mod closing;
 mod counts;
 mod grid;
@@ -36,6 +37,7 @@ pub use summary::{Ending, Summary};
 use tally::Tally;
 
 use super::account::JudgedAccount;
+use super::check::CheckReport;
 use super::matrix::Matrix;
 use super::model::Report;
 
@@ -172,6 +174,18 @@ impl Terminal {
         }
         if let Some(json) = &mut self.json
             && let Ok(bytes) = judged.to_json()
+        {
+            json.bytes(&bytes);
+        }
+    }
+
+    /// Shows what was found in a cluster and a client.
+    pub fn check(&mut self, report: &CheckReport) {
+        for line in check::lines(report, self.style, self.width) {
+            self.out.line(&line);
+        }
+        if let Some(json) = &mut self.json
+            && let Ok(bytes) = report.to_json()
         {
             json.bytes(&bytes);
         }

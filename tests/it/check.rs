@@ -1,0 +1,129 @@
+//! `lossproof check` as a program: what it refuses, what it can't reach, and what it finds on librdkafka's mock brokers. These
+//! know no DescribeConfigs: findings on settings are for real brokers.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use rdkafka::mocking::MockCluster;
+use tempfile::TempDir;
+
+/// What must never be seen.
+const SECRET: &str = "correct-horse-battery";
+
+pub fn check(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lossproof"));
+    for name in ["COLUMNS", "RUST_BACKTRACE"] {
+        command.env_remove(name);
+    }
+    // Nor in what a curious user lets it log.
+    let output = command.env("LOSSPROOF_LOG", "trace").arg("check").args(args).output().unwrap();
+    for bytes in [&output.stdout, &output.stderr] {
+        let text = String::from_utf8_lossy(bytes);
+        assert!(!text.contains(SECRET), "{text}");
+    }
+    output
+}
+
+fn told(folder: &Path, args: &[&str]) -> String {
+    let output = check(args);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(folder.to_str().unwrap(), "FOLDER");
+    let (out, error) = (text(&output.stdout), text(&output.stderr));
+    format!("exit code {:?}\n--- stdout\n{out}--- stderr\n{error}", output.status.code().unwrap())
+}
+
+fn file(folder: &TempDir, text: &str) -> String {
+    let path = folder.path().join("own.properties");
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn login() -> String {
+    format!(
+        "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\nsasl.jaas.config=\
+         org.apache.kafka.common.security.scram.ScramLoginModule required \\\n  username=\"ann\" password=\"{SECRET}\";\n"
+    )
+}
+
+#[test]
+fn what_is_wrong_with_a_file_is_told_with_its_place_and_without_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let cases = [
+        ("bad-number", format!("acks=1\n{}buffer.memory=lots\n", login())),
+        ("refused-by-librdkafka", format!("acks=many\nsasl.password={SECRET}\n")),
+        ("unknown-mechanism", format!("sasl.mechanism=GSSAPI\nsasl.password={SECRET}\n")),
+        ("broken-login", format!("acks=all\nsasl.jaas.config=a.ScramLoginModule required name=ann {SECRET};\n")),
+        ("no-truststore", format!("ssl.truststore.location=/nonexistent/ca.pem\nssl.key.password={SECRET}\n")),
+        ("empty", String::new()),
+    ];
+    for (name, text) in cases {
+        let path = file(&folder, &text);
+        let args = ["--bootstrap", "127.0.0.1:1", "--client", &path];
+        insta::assert_snapshot!(name, told(folder.path(), &args));
+    }
+}
+
+#[test]
+fn what_is_no_address_is_bad_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!("no-address", told(folder.path(), &["--bootstrap", "localhost"]));
+    assert_eq!(check(&[]).status.code(), Some(3));
+}
+
+#[test]
+fn where_nobody_answers_it_says_so_in_a_few_seconds() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, &login());
+    let begin = Instant::now();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("127.0.0.1:{port}");
+    let plain = told(folder.path(), &["--bootstrap", &address]).replace(&port.to_string(), "PORT");
+    insta::assert_snapshot!("unreachable", plain);
+    let with_login = check(&["--bootstrap", &address, "--client", &path]);
+    assert_eq!(with_login.status.code(), Some(4));
+    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn what_metadata_and_the_clients_file_tell_is_found_and_what_is_not_told_is_said() {
+    let brokers = MockCluster::new(3).unwrap();
+    brokers.create_topic("payments", 2, 1).unwrap();
+    brokers.create_topic("orders", 2, 3).unwrap();
+    let bootstrap = brokers.bootstrap_servers();
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "key.serializer=x\nacks=1\nretries=5\ngroup.id=g\nenable.auto.commit=false\n");
+    let one = bootstrap.split(',').next().unwrap();
+    let output = check(&["--bootstrap", one, "--client", &path, "--output", "json"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["brokers"], serde_json::json!([1, 2, 3]));
+    assert_eq!((report["topics"].as_u64(), report["partitions"].as_u64()), (Some(2), Some(4)));
+    let found: Vec<(&str, Vec<&str>)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| {
+            let topics = finding["topics"].as_array().unwrap().iter().filter_map(|topic| topic.as_str());
+            (finding["rule"].as_str().unwrap(), topics.collect())
+        })
+        .collect();
+    let expected = [
+        ("replication-factor-one", vec!["payments"]),
+        ("single-bootstrap-broker", vec![]),
+        ("acks-one", vec![]),
+        ("retries-exhausted", vec![]),
+        ("idempotence-off", vec![]),
+        ("reordering", vec![]),
+        ("offset-reset-latest", vec![]),
+    ];
+    assert_eq!(found, expected, "{text}");
+    let unseen = report["unseen"].as_array().unwrap();
+    assert!(unseen[0]["what"].as_str().unwrap().starts_with("settings of topics could not be asked for"), "{unseen:?}");
+    assert!(text.contains("7 findings.") && text.contains("not seen: settings"), "{text}");
+
+    // The list of the client itself is what counts, and not what was typed to look at it.
+    let path = file(&folder, &format!("key.serializer=x\nbootstrap.servers={bootstrap}\n"));
+    let output = check(&["--bootstrap", one, "--client", &path]);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("bootstrap broker"), "{output:?}");
+}
