@@ -5,7 +5,7 @@
 #   setup.sh tools    1 only: what the Rust build needs
 #   setup.sh engine   1 to 3: without the images
 #
-#   1. cargo, gcc and make
+#   1. cargo, gcc, make, and OpenSSL to link with
 #   2. a Docker engine that answers: the one that is there, or else (as root on Debian or Ubuntu) the
 #      distribution's docker.io, installed and started
 #   3. the compose plugin, version 2
@@ -30,6 +30,10 @@ ensure_build_tools() {
   for tool in gcc make; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
+  # librdkafka's TLS. Homebrew's OpenSSL is found without pkg-config.
+  if [[ -z ${OPENSSL_DIR:-} && $(uname) != Darwin ]] && ! pkg-config --exists openssl 2>/dev/null; then
+    missing+=(pkg-config libssl-dev)
+  fi
   if [[ ${#missing[@]} -gt 0 ]]; then
     may_install || die "missing for the Rust build: ${missing[*]}"
     install_packages "${missing[@]}"

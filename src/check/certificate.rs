@@ -71,19 +71,38 @@ fn of_broker(address: &str, connection: &Connection) -> Option<String> {
 mod tests {
     use std::net::TcpListener;
     use std::path::Path;
-    use std::process::Command;
+    use std::time::{SystemTime, UNIX_EPOCH};
 
+    use openssl::hash::MessageDigest;
+    use openssl::pkey::PKey;
+    use openssl::rsa::Rsa;
     use openssl::ssl::{SslAcceptor, SslFiletype};
+    use openssl::x509::X509NameBuilder;
+    use openssl::x509::extension::SubjectAlternativeName;
 
     use super::*;
     use crate::experiment::yours::client_file::ClientFile;
 
-    /// A certificate for 127.0.0.1 that signs itself, valid for so many days from now; its key is beside it.
-    fn certificate(folder: &Path, days: i32) {
-        let mut command = Command::new("openssl");
-        command.current_dir(folder).args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem"]);
-        command.args(["-out", "cert.pem", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]);
-        assert!(command.args(["-days", &days.to_string()]).output().unwrap().status.success());
+    /// A certificate for 127.0.0.1 that signs itself, up to a day from now or a day ago; its key is beside it.
+    fn certificate(folder: &Path, is_valid: bool) {
+        let key = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+        let mut name = X509NameBuilder::new().unwrap();
+        name.append_entry_by_text("CN", "test").unwrap();
+        let name = name.build();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        let time = |days: i64| Asn1Time::from_unix(now + days * 86_400).unwrap();
+        let mut builder = X509::builder().unwrap();
+        builder.set_version(2).unwrap();
+        builder.set_subject_name(&name).unwrap();
+        builder.set_issuer_name(&name).unwrap();
+        builder.set_pubkey(&key).unwrap();
+        builder.set_not_before(&time(-2)).unwrap();
+        builder.set_not_after(&time(if is_valid { 1 } else { -1 })).unwrap();
+        let of = SubjectAlternativeName::new().ip("127.0.0.1").build(&builder.x509v3_context(None, None)).unwrap();
+        builder.append_extension(of).unwrap();
+        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        std::fs::write(folder.join("cert.pem"), builder.build().to_pem().unwrap()).unwrap();
+        std::fs::write(folder.join("key.pem"), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
     }
 
     /// What is wrong with a broker that has the folder's certificate.
@@ -105,11 +124,11 @@ mod tests {
     fn why_a_broker_is_not_trusted() {
         let folder = tempfile::tempdir().unwrap();
         let trusted = format!("ssl.ca.location={}\n", folder.path().join("cert.pem").display());
-        certificate(folder.path(), 2);
+        certificate(folder.path(), true);
         assert_eq!(told(folder.path(), &trusted), None);
         let unknown = told(folder.path(), "").unwrap();
         assert!(unknown.contains("can't be trusted: self") && unknown.contains("certificate"), "{unknown}");
-        certificate(folder.path(), -1);
+        certificate(folder.path(), false);
         let expired = told(folder.path(), &trusted).unwrap();
         assert!(expired.starts_with("the certificate of the broker expired at "), "{expired}");
     }
@@ -117,7 +136,7 @@ mod tests {
     #[test]
     fn the_clients_own_is_looked_at_before_anything_is_sent() {
         let folder = tempfile::tempdir().unwrap();
-        certificate(folder.path(), -1);
+        certificate(folder.path(), false);
         let at = |name: &str| folder.path().join(name).display().to_string();
         let text = format!("ssl.certificate.location={}\nssl.key.location={}\n", at("cert.pem"), at("key.pem"));
         let file = ClientFile::parse("own.properties", &text, None).unwrap();

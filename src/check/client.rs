@@ -68,18 +68,14 @@ impl<'a> Settings<'a> {
         javas.map_or(rdkafka, |(_, javas)| javas)
     }
 
-    /// A value as it is told.
+    /// A value as it is told. Java's defaults stand among the options, librdkafka's do not.
     fn told(&self, rdkafka: &'static str, default: &str) -> String {
+        let is_written = match self.file.dialect {
+            Dialect::Java => self.file.written.iter().any(|name| name == self.named(rdkafka)),
+            Dialect::Librdkafka => self.get(rdkafka).is_some(),
+        };
         let value = self.get(rdkafka).unwrap_or(default);
-        let names = [rdkafka, self.named(rdkafka), "delivery.timeout.ms"];
-        let alias = if rdkafka == "message.timeout.ms" { &names[..] } else { &names[..2] };
-        let is_written = self.file.written.iter().any(|name| alias.contains(&name.as_str()));
-        if is_written || !self.is_default(rdkafka) { value.to_owned() } else { format!("{value} (the default)") }
-    }
-
-    /// Whether the file gives it by none of the names that librdkafka has for it.
-    fn is_default(&self, rdkafka: &str) -> bool {
-        self.file.dialect == Dialect::Java || self.get(rdkafka).is_none()
+        if is_written { value.to_owned() } else { format!("{value} (the default)") }
     }
 
     /// A finding with the setting to change.
@@ -320,7 +316,7 @@ mod tests {
                 "consumer auto.offset.reset latest (the default) earliest",
             ]
         );
-        assert_eq!(told(&format!("{RDKAFKA}delivery.timeout.ms=5000\n")), ["producer message.timeout.ms 5000 120000"]);
+        assert_eq!(told(&format!("{RDKAFKA}message.timeout.ms=5000\n")), ["producer message.timeout.ms 5000 120000"]);
         assert_eq!(told("message.send.max.retries=3\nenable.idempotence=true\n"), ["producer retries 3 2147483647"]);
     }
 }

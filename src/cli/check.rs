@@ -46,9 +46,19 @@ pub struct CheckArgs {
     #[arg(long, value_enum, value_name = "DIALECT", requires = "client")]
     config_dialect: Option<ConfigDialect>,
 
-    /// How findings are shown: json on standard output, and text on standard error
+    /// How findings are shown
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: Format,
+}
+
+/// Formats of what was found.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For machines, with every topic by its name; and the text on standard error
+    Json,
 }
 
 const EXAMPLES: &str = "\
@@ -57,8 +67,8 @@ Examples:
   lossproof check --bootstrap b-1.example:9096,b-2.example:9096 --client producer.properties
   lossproof check --bootstrap localhost:9092 --output json 2>/dev/null | jq '.findings[].rule'
 
-The user needs Describe and DescribeConfigs on topics, and DescribeConfigs on the cluster. What it may not see is told,
-and not taken for good.
+The user needs Describe and DescribeConfigs on topics, and DescribeConfigs on the cluster. What
+it may not see is told, and not taken for good.
 
 Exit codes:
   0    nothing was found
@@ -102,7 +112,11 @@ pub async fn run(args: CheckArgs) -> Exit {
         (false, true) => Exit::Fail,
         (true, true) => Exit::Pass,
     };
-    Terminal::new(args.output).check(&report(&args.bootstrap, asked, findings, file.as_ref()));
+    let output = match args.output {
+        Format::Text => Output::Plain,
+        Format::Json => Output::Json,
+    };
+    Terminal::new(output).check(&report(&args.bootstrap, asked, findings, file.as_ref()));
     exit
 }
 
