@@ -1,17 +1,21 @@
 //! `lossproof check` as a program: what it refuses, what it can't reach, and what it finds on librdkafka's mock brokers. These
 //! know no DescribeConfigs: findings on settings are for real brokers.
 
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
 use rdkafka::mocking::MockCluster;
 use tempfile::TempDir;
 
-/// What must never be seen.
-const SECRET: &str = "correct-horse-battery";
+use super::certificates::{Authority, Valid};
 
-fn check(log: &str, args: &[&str]) -> Output {
+/// What must never be seen.
+pub const SECRET: &str = "correct-horse-battery";
+
+pub fn check(log: &str, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lossproof"));
     for name in ["COLUMNS", "RUST_BACKTRACE"] {
         command.env_remove(name);
@@ -74,7 +78,7 @@ fn where_nobody_answers_it_says_so_in_a_few_seconds() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, &login());
     let begin = Instant::now();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let plain = told(folder.path(), &["--bootstrap", &address]).replace(&port.to_string(), "PORT");
     insta::assert_snapshot!("unreachable", plain);
@@ -82,6 +86,32 @@ fn where_nobody_answers_it_says_so_in_a_few_seconds() {
     let with_login = check("trace", &["--bootstrap", &address, "--client", &path]);
     assert_eq!(with_login.status.code(), Some(4));
     assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn an_expired_certificate_of_a_broker_is_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("ca.pem"), authority.pem()).unwrap();
+    authority.issue(&path("broker.pem"), "broker", Some("127.0.0.1"), Valid::UntilYesterday);
+    let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls()).unwrap();
+    acceptor.set_private_key_file(path("broker.pem"), SslFiletype::PEM).unwrap();
+    acceptor.set_certificate_chain_file(path("broker.pem")).unwrap();
+    let acceptor = acceptor.build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // It ends with the process.
+    std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(acceptor.accept(stream))));
+    let text = format!("security.protocol=SSL\nssl.truststore.location={}\n", path("ca.pem").display());
+    let client = file(&folder, &text);
+    let begin = Instant::now();
+    let output = check("off", &["--bootstrap", &address, "--client", &client]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.starts_with(&format!("error: {address}: the certificate of the broker expired at ")), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod analyze;
 mod brokers;
+mod certificates;
 mod check;
 mod client_processes;
 mod exec;

@@ -149,6 +149,7 @@ async fn every_fault_of_administration_bites_and_heals_and_proves_nothing_where_
     let commands = Commands::new(env!("CARGO_BIN_EXE_lossproof").into(), logs.path(), &[], &[]).unwrap();
     let (network, followed) = (Network::default(), Followed::default());
     let mut stage = Stage { cluster, network, commands, followed, topics };
+    checked(&stage).await;
     stage.create("inherits", &[1, 2, 3], &[]).await;
     stage.create("has-its-own", &[1, 2, 3], &[("min.insync.replicas", "1")]).await;
 
@@ -162,6 +163,45 @@ async fn every_fault_of_administration_bites_and_heals_and_proves_nothing_where_
 
     assert!(stage.cluster.tear_down().await.unwrap().is_empty());
     assert_eq!(engine.left_of(&session), Vec::<String>::new());
+}
+
+/// `lossproof check` finds nothing on a cluster as it should be, and exactly what is planted on it.
+async fn checked(stage: &Stage) {
+    let check = |bootstrap: &str| crate::check::check("off", &["--bootstrap", bootstrap, "--output", "json"]);
+    let bootstrap = stage.cluster.client_bootstrap();
+    let output = check(&bootstrap);
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{report}");
+
+    let planted: [(&str, &[i32], &[(&str, &str)]); 4] = [
+        ("one-replica", &[1], &[]),
+        ("all-in-sync", &[1, 2, 3], &[("min.insync.replicas", "3")]),
+        ("one-in-sync", &[1, 2, 3], &[("min.insync.replicas", "1")]),
+        ("unclean", &[1, 2, 3], &[("unclean.leader.election.enable", "true")]),
+    ];
+    for (topic, replicas, config) in planted {
+        stage.create(topic, replicas, config).await;
+    }
+    let output = check(bootstrap.split(',').next().unwrap());
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{report:#}");
+    let found: Vec<(&str, &serde_json::Value)> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| (finding["rule"].as_str().unwrap(), &finding["topics"]))
+        .collect();
+    let expected = [
+        ("replication-factor-one", &serde_json::json!(["one-replica"])),
+        ("min-insync-all", &serde_json::json!(["all-in-sync"])),
+        ("min-insync-one", &serde_json::json!(["one-in-sync"])),
+        ("unclean-election", &serde_json::json!(["unclean"])),
+        ("single-bootstrap-broker", &serde_json::json!([])),
+    ];
+    assert_eq!(found, expected, "{report:#}");
+    for (topic, ..) in planted {
+        with_any(&stage.cluster.harness(), async |wire| wire.delete_topic(topic).await).await.unwrap();
+    }
 }
 
 fn options(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -21,6 +21,7 @@ mod kill9;
 mod parallel;
 pub mod processes;
 pub mod program;
+mod secured;
 mod soak;
 mod suite;
 mod undo;
