@@ -16,6 +16,7 @@ use rdkafka::producer::{DeliveryResult, Producer, ProducerContext, ThreadedProdu
 use super::bootstrap::Address;
 use super::certificate;
 use super::cluster::{Broker, Cluster, Partition, Setting, Topic};
+use super::finding::listed;
 use super::trouble::{self, Heard};
 use crate::exit::EnvironmentProblem;
 use crate::experiment::yours::connection::Connection;
@@ -169,32 +170,62 @@ async fn settings(
 ) -> Result<(), AskError> {
     let admin: AdminClient<Quiet> =
         config.create_with_context(Quiet).map_err(|error| AskError::Client(refusal(&error, connection)))?;
-    let mut failed = Vec::new();
-    for topics in asked.cluster.topics.chunks_mut(BATCH) {
-        let names: Vec<String> = topics.iter().map(|topic| topic.name.clone()).collect();
-        let resources: Vec<ResourceSpecifier<'_>> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        match described(&admin, &resources).await {
+    let Cluster { brokers, topics } = &mut asked.cluster;
+    let ids: Vec<i32> = brokers.iter().map(|broker| broker.id).collect();
+    let mut failed: Vec<(String, String)> = Vec::new();
+    for topics in topics.chunks_mut(BATCH) {
+        match described_by_any(&admin, &ids, topics).await {
             // Answers come in the order of what was asked.
             Ok(all) => topics.iter_mut().zip(all).for_each(|(topic, settings)| topic.settings = settings),
-            Err(error) => failed.push(format!("settings of topics could not be asked for: {error}")),
+            Err(error) => {
+                failed.push((format!("the settings of topics could not be asked for: {}", brief(&error)), again()));
+                break;
+            }
         }
     }
-    let brokers = asked.cluster.brokers.iter_mut().map(async |broker| {
-        match described(&admin, &[ResourceSpecifier::Broker(broker.id)]).await {
-            Ok(mut all) => {
-                broker.settings = all.pop().unwrap_or_default();
-                None
-            }
-            Err(error) => Some(format!("settings of broker {} could not be asked for: {error}", broker.id)),
-        }
+    let asking = brokers.iter_mut().map(async |broker| {
+        let answer = described(&admin, &[ResourceSpecifier::Broker(broker.id)], broker.id).await;
+        answer.map(|mut all| broker.settings = all.pop().unwrap_or_default()).err().map(|error| (broker.id, error))
     });
-    failed.extend(join_all(brokers).await.into_iter().flatten());
-    let again = "try again; if it stays so, the cluster may be too old, or a broker not reachable from here";
-    asked.unseen.extend(failed.iter().map(|text| (text.clone(), again.to_owned())));
+    let silent: Vec<(i32, KafkaError)> = join_all(asking).await.into_iter().flatten().collect();
+    if let Some((_, error)) = silent.first() {
+        let ids: Vec<i32> = silent.iter().map(|(id, _)| *id).collect();
+        let word = if ids.len() == 1 { "broker" } else { "brokers" };
+        let text = format!("the settings of {word} {} could not be asked for: {}", listed(&ids), brief(error));
+        failed.push((text, again()));
+    }
     if failed.is_empty() {
         not_told(door, asked).await;
     }
+    asked.unseen.extend(failed);
     Ok(())
+}
+
+fn again() -> String {
+    "try again; if it stays so, the cluster is too old, or a broker can't be reached from here".to_owned()
+}
+
+fn brief(error: &KafkaError) -> String {
+    error.rdkafka_error_code().map_or_else(|| error.to_string(), |code| code.to_string())
+}
+
+/// Settings of topics, from the first broker that tells. Left to itself librdkafka asks the controller, which brokers do
+/// not always know of.
+async fn described_by_any(
+    admin: &AdminClient<Quiet>,
+    brokers: &[i32],
+    topics: &[Topic],
+) -> Result<Vec<Vec<Setting>>, KafkaError> {
+    let resources: Vec<ResourceSpecifier<'_>> =
+        topics.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let mut answer = Err(KafkaError::Canceled);
+    for broker in brokers {
+        answer = described(admin, &resources, *broker).await;
+        if answer.is_ok() {
+            break;
+        }
+    }
+    answer
 }
 
 /// What was asked for and not told, which is how a cluster refuses it. A topic that is gone by now needs none.
@@ -224,8 +255,9 @@ async fn not_told(door: &Arc<ThreadedProducer<Ear>>, asked: &mut Asked) {
 async fn described(
     admin: &AdminClient<Quiet>,
     resources: &[ResourceSpecifier<'_>],
+    broker: i32,
 ) -> Result<Vec<Vec<Setting>>, KafkaError> {
-    let options = AdminOptions::new().request_timeout(Some(LIMIT));
+    let options = AdminOptions::new().request_timeout(Some(LIMIT)).broker_id(broker);
     let answers = admin.describe_configs(resources, &options).await?;
     let settings = |resource: rdkafka::admin::ConfigResource| {
         let entries = resource.entries.into_iter().filter(|entry| !entry.is_sensitive);

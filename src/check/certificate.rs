@@ -63,8 +63,7 @@ fn of_broker(address: &str, connection: &Connection) -> Option<String> {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     // How the handshake ends does not matter: the verification comes in the midst of it.
     configuration.connect(host, stream).ok();
-    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).take();
-    seen
+    seen.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 #[cfg(test)]

@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn unclean_elections_are_told_by_where_they_are_switched_on() {
         let own = on(topic("own", &[1, 2, 3], "2"), true);
-        assert_eq!(found(&cluster(&[own.clone()])), [(Rule::UncleanTopic, vec!["own".to_owned()])]);
+        assert_eq!(found(&cluster(std::slice::from_ref(&own))), [(Rule::UncleanTopic, vec!["own".to_owned()])]);
         let inherits = on(topic("inherits", &[1, 2, 3], "2"), false);
         let both = with(cluster(&[own, inherits]), UNCLEAN, "true");
         let expected =

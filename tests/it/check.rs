@@ -1,11 +1,16 @@
 //! `lossproof check` as a program: what it refuses, what it can't reach, and what it finds on librdkafka's mock brokers. These
 //! know no DescribeConfigs: findings on settings are for real brokers.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::{ApiKey, ApiVersionsResponse, SaslAuthenticateResponse, SaslHandshakeResponse};
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use openssl::ssl::{SslAcceptor, SslFiletype, SslMethod};
 use rdkafka::mocking::MockCluster;
 use tempfile::TempDir;
@@ -115,6 +120,70 @@ fn an_expired_certificate_of_a_broker_is_told_as_such() {
 }
 
 #[test]
+fn a_wrong_password_is_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    // It ends with the process.
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || refuse_login(stream).ok());
+        }
+    });
+    let text =
+        format!("security.protocol=sasl_plaintext\nsasl.mechanism=PLAIN\nsasl.username=ann\nsasl.password={SECRET}\n");
+    let client = file(&folder, &text);
+    let begin = Instant::now();
+    let output = check("off", &["--bootstrap", &address, "--client", &client]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), told.lines().count()), (Some(4), 2), "{told}");
+    assert!(told.starts_with(&format!("error: {address}: the cluster refuses the login by PLAIN: ")), "{told}");
+    assert!(told.contains("Invalid username or password"), "{told}");
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+}
+
+/// A broker that offers PLAIN, and to which every password is wrong; it says that with the password it was given, as no
+/// broker should.
+fn refuse_login(mut stream: TcpStream) -> std::io::Result<()> {
+    loop {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let mut request = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut request)?;
+        let number = |at: usize| i16::from_be_bytes([request[at], request[at + 1]]);
+        let mut response = BytesMut::new();
+        response.extend_from_slice(&request[4..8]);
+        match ApiKey::try_from(number(0)) {
+            Ok(ApiKey::ApiVersions) => {
+                let api = |key: ApiKey, version| {
+                    ApiVersion::default().with_api_key(key as i16).with_min_version(0).with_max_version(version)
+                };
+                let keys = vec![
+                    api(ApiKey::ApiVersions, 3),
+                    api(ApiKey::Metadata, 4),
+                    api(ApiKey::SaslHandshake, 1),
+                    api(ApiKey::SaslAuthenticate, 1),
+                ];
+                ApiVersionsResponse::default().with_api_keys(keys).encode(&mut response, number(2)).unwrap();
+            }
+            Ok(ApiKey::SaslHandshake) => {
+                let offered =
+                    SaslHandshakeResponse::default().with_mechanisms(vec![StrBytes::from_static_str("PLAIN")]);
+                offered.encode(&mut response, number(2)).unwrap();
+            }
+            _ => {
+                let text = format!("Authentication failed: Invalid username or password ({SECRET})");
+                let refusal = SaslAuthenticateResponse::default().with_error_code(58);
+                let refusal = refusal.with_error_message(Some(StrBytes::from_string(text)));
+                refusal.encode(&mut response, number(2)).unwrap();
+            }
+        }
+        stream.write_all(&(response.len() as u32).to_be_bytes())?;
+        stream.write_all(&response)?;
+    }
+}
+
+#[test]
 fn what_metadata_and_the_clients_file_tell_is_found_and_what_is_not_told_is_said() {
     let brokers = MockCluster::new(3).unwrap();
     brokers.create_topic("payments", 2, 1).unwrap();
@@ -149,8 +218,12 @@ fn what_metadata_and_the_clients_file_tell_is_found_and_what_is_not_told_is_said
     ];
     assert_eq!(found, expected, "{text}");
     let unseen = report["unseen"].as_array().unwrap();
-    assert!(unseen[0]["what"].as_str().unwrap().starts_with("settings of topics could not be asked for"), "{unseen:?}");
-    assert!(text.contains("7 findings.") && text.contains("not seen: settings"), "{text}");
+    assert!(
+        unseen[0]["what"].as_str().unwrap().starts_with("the settings of topics could not be asked for: "),
+        "{unseen:?}"
+    );
+    assert!(unseen[1]["what"].as_str().unwrap().starts_with("the settings of brokers 1, 2 and 3 "), "{unseen:?}");
+    assert!(text.contains("7 findings.") && text.contains("not seen: the settings"), "{text}");
 
     // The list of the client itself is what counts, and not what was typed to look at it.
     let path = file(&folder, &format!("key.serializer=x\nbootstrap.servers={bootstrap}\n"));

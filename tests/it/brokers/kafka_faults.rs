@@ -173,7 +173,8 @@ async fn checked(stage: &Stage) {
     let report = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{report}");
 
-    let planted: [(&str, &[i32], &[(&str, &str)]); 4] = [
+    type Planted = (&'static str, &'static [i32], &'static [(&'static str, &'static str)]);
+    let planted: [Planted; 4] = [
         ("one-replica", &[1], &[]),
         ("all-in-sync", &[1, 2, 3], &[("min.insync.replicas", "3")]),
         ("one-in-sync", &[1, 2, 3], &[("min.insync.replicas", "1")]),
