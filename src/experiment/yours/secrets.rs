@@ -2,8 +2,10 @@
 
 /// Parts of the names of options that hold a secret.
 const SECRET: &[&str] = &[
-    "password",
-    "passphrase",
+    // Misspelt ones too.
+    "pass",
+    "pasw",
+    "pwd",
     "secret",
     "jaas",
     "token",
@@ -68,6 +70,7 @@ mod tests {
     #[test_case("sasl.jaas.config = a \\\n  b=\"c\";\nacks=1", "sasl.jaas.config ****\\\n********\nacks=1"; "over two lines")]
     #[test_case("  sasl.password: x1", "  sasl.password:***"; "yaml")]
     #[test_case("a: { sasl.password: x1 }", "a:**********************"; "yaml in braces")]
+    #[test_case("sasl.pasword=x1", "sasl.pasword=**"; "misspelt")]
     #[test_case("#sasl.password=x1", "#sasl.password=**"; "commented out")]
     fn secrets_are_covered(text: &str, expected: &str) {
         assert_eq!(covered(text), expected);
