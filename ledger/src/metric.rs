@@ -47,7 +47,9 @@ pub enum Gaps {
 }
 
 impl Gaps {
-    const fn of(self, score: &Score) -> u64 {
+    /// That part of a score.
+    #[must_use]
+    pub const fn of(self, score: &Score) -> u64 {
         match self {
             Self::Found => score.found,
             Self::Missed => score.missed,

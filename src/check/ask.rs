@@ -70,9 +70,8 @@ pub async fn ask(bootstrap: &[String], connection: &Connection) -> Result<Asked,
         Err(heard) => return Err(AskError::Cluster(explained(bootstrap, connection, heard).await)),
     };
     let mut asked = Asked { cluster: of(&metadata), unseen: Vec::new() };
-    for broker in &mut asked.cluster.brokers {
-        broker.resolved = resolved(&broker.address).await;
-    }
+    let brokers = &mut asked.cluster.brokers;
+    join_all(brokers.iter_mut().map(async |broker| broker.resolved = resolved(&broker.address).await)).await;
     settings(&config, &door, &mut asked, connection).await?;
     Ok(asked)
 }

@@ -1,7 +1,5 @@
 //! What was found.
 
-use serde::Serialize;
-
 use super::rule::Rule;
 use crate::experiment;
 
@@ -21,7 +19,7 @@ pub struct Finding {
 }
 
 /// A setting to change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// Whose, and its name: `topic min.insync.replicas`.
     pub setting: String,

@@ -224,19 +224,15 @@ fn open(entry: &Entry<'_>, row: &Row) -> Option<Open> {
         all.iter().filter(|own| wanted(own)).map(|own| own.change.clone()).collect()
     };
     let named = some(&|own| names(entry.protects, &own.change.setting));
+    let is_named = !named.is_empty();
     // What hurt the baseline too is more likely to be the reason than what only one of them has.
-    let shared = some(&|own| own.in_baseline);
-    let [is_named, is_shared] = [&named, &shared].map(|changes| !changes.is_empty());
+    let likely = [named, some(&|own| own.in_baseline), some(&|_| true)];
     Some(Open {
         hazard: row.hazard.clone(),
         experiment: row.experiment.clone(),
         cell: *yours,
         named: is_named,
-        settings: match (is_named, is_shared) {
-            (true, _) => named,
-            (false, true) => shared,
-            (false, false) => some(&|_| true),
-        },
+        settings: likely.into_iter().find(|changes| !changes.is_empty()).unwrap_or_default(),
     })
 }
 

@@ -110,6 +110,26 @@ impl Auditor {
 }
 
 impl Log {
+    /// As `read`, of all partitions. Gives why that was not all that the log holds, if it was not.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn read_whole(
+        &self,
+        partitions: i32,
+        isolation: Isolation,
+        take: impl FnMut(&BorrowedMessage<'_>, Content) -> Result<()>,
+    ) -> Result<Option<String>> {
+        let fenced: Vec<i32> = self.fences.keys().copied().collect();
+        let read = self.read(&fenced, isolation, take)?;
+        let unfenced = (0..partitions).find(|partition| !self.fences.contains_key(partition));
+        let unread = read.into_iter().find_map(|(partition, PartitionRead { failure, open_from, .. })| {
+            let hidden = || Some(format!("hidden from offset {} on by a transaction that never ended", open_from?));
+            Some(format!("partition {partition} was {}", failure.or_else(hidden)?))
+        });
+        Ok(unfenced.map(|partition| format!("no fence could be written to partition {partition}")).or(unread))
+    }
+
     /// Reads partitions from the log's start to their fences, and hands over what it reads.
     ///
     /// # Errors

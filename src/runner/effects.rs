@@ -35,23 +35,24 @@ pub enum Deeds {
 pub fn look(deeds: &Deeds, run: u64, profile: &str, journals: &Path) -> Result<()> {
     let header = Header { run, profile: profile.to_owned(), source: Source::Effects };
     let mut journal = JournalWriter::create(journals, &header)?;
-    let (records, whole) = match deeds {
-        Deeds::Sink(path) => (effects(path, run).with_context(|| format!("reading {}", path.display()))?, Ok(())),
+    let (records, trouble) = match deeds {
+        Deeds::Sink(path) => (effects(path, run).with_context(|| format!("reading {}", path.display()))?, None),
         Deeds::Results { log, partitions, isolation } => results(log, *partitions, *isolation)?,
     };
     for record in records {
         journal.append(&record)?;
     }
-    whole?;
-    Ok(journal.seal()?)
+    match trouble {
+        None => Ok(journal.seal()?),
+        Some(why) => bail!(why),
+    }
 }
 
-/// Results in the order of time, and whether they are all.
-fn results(log: &Log, partitions: i32, isolation: Isolation) -> Result<(Vec<Record>, Result<()>)> {
-    let fenced: Vec<i32> = log.fences.keys().copied().collect();
+/// Results in the order of time, and why they may not be all.
+fn results(log: &Log, partitions: i32, isolation: Isolation) -> Result<(Vec<Record>, Option<String>)> {
     let mut records = Vec::new();
     let mut strange = 0;
-    let read = log.read(&fenced, isolation, |message, content| {
+    let trouble = log.read_whole(partitions, isolation, |message, content| {
         let partition = message.partition();
         match (content, ResultOf::of(message)) {
             (Content::Fence, _) => {}
@@ -67,23 +68,7 @@ fn results(log: &Log, partitions: i32, isolation: Isolation) -> Result<(Vec<Reco
         Ok(())
     })?;
     records.sort_by_key(|(at_ns, _)| *at_ns);
-    let whole = || {
-        let topic = &log.topic;
-        if let Some(partition) = (0..partitions).find(|partition| !log.fences.contains_key(partition)) {
-            bail!("no fence could be written to {topic}, partition {partition}");
-        }
-        for (partition, read) in &read {
-            if let Some(why) = &read.failure {
-                bail!("{topic}, partition {partition} was {why}");
-            }
-            if let Some(offset) = read.open_from {
-                bail!("a transaction that never ended hides {topic}, partition {partition} from offset {offset} on");
-            }
-        }
-        if strange > 0 {
-            bail!("{topic} holds {strange} records that are nobody's results");
-        }
-        Ok(())
-    };
-    Ok((records.into_iter().map(|(_, record)| record).collect(), whole()))
+    let strange = (strange > 0).then(|| format!("it holds {strange} records that are nobody's results"));
+    let trouble = trouble.or(strange).map(|why| format!("{}: {why}", log.topic));
+    Ok((records.into_iter().map(|(_, record)| record).collect(), trouble))
 }

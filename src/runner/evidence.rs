@@ -59,7 +59,7 @@ impl Stage<'_> {
         Ok(audit::Log { bootstrap, run: self.run, fences, deadline, topic })
     }
 
-    /// Ends what transactional producers left open, so that nothing lands any more and nothing is hidden.
+    /// Ends what the owners of transactional ids left open, so that nothing lands any more and nothing is hidden.
     pub(super) async fn end_transactions(&self, ids: fn(&Experiment, &Profile, u64) -> Vec<String>) -> Result<()> {
         let ids = self.experiment.profiles.iter().flat_map(|profile| ids(self.experiment, profile, self.run));
         let ends = ids.map(|id| {

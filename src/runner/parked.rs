@@ -90,22 +90,13 @@ fn read<E: std::fmt::Display>(
 /// What lies in a dead-letter topic, and why that may not be all.
 fn dead_letters(log: &Log, partitions: i32) -> (Vec<Identity>, Option<String>) {
     let mut held = Vec::new();
-    let all: Vec<i32> = log.fences.keys().copied().collect();
-    let read = log.read(&all, Isolation::ReadUncommitted, |_, content| {
+    let read = log.read_whole(partitions, Isolation::ReadUncommitted, |_, content| {
         if let Content::Message(identity) = content {
             held.push(identity);
         }
         Ok(())
     });
-    let trouble = match read {
-        Ok(read) => {
-            let unfenced = (0..partitions).find(|partition| !log.fences.contains_key(partition));
-            let unread = read.into_iter().find_map(|(partition, read)| Some((partition, read.failure?)));
-            let unread = unread.map(|(partition, why)| format!("partition {partition} was {why}"));
-            unfenced.map(|partition| format!("no fence could be written to partition {partition}")).or(unread)
-        }
-        Err(error) => Some(format!("{error:#}")),
-    };
+    let trouble = read.unwrap_or_else(|error| Some(format!("{error:#}")));
     (held, trouble.map(|why| format!("what {} holds is not all known: {why}", log.topic)))
 }
 

@@ -7,7 +7,7 @@ use lossproof_ledger::cause::Explained;
 use super::moments::Moment;
 use super::{Explanation, MessageStory, PartitionStory, ProfileStory, RangeStory};
 use crate::report::causes::at;
-use crate::report::terminal::words::{count, thousands};
+use crate::report::terminal::words::{count, thousands, wrapped};
 
 /// Where lines are broken.
 const WIDTH: usize = 118;
@@ -103,31 +103,16 @@ fn message(text: &mut String, story: &MessageStory) {
 fn timeline(text: &mut String, moments: &[Moment]) {
     for moment in moments {
         let time = at(moment.at_ns);
-        let first = format!("  {time:>11}  ");
-        wrapped(text, &first, &" ".repeat(first.len()), &moment.what);
+        line(text, &format!("  {time:>11}  "), &moment.what);
     }
 }
 
-fn line(text: &mut String, indent: &str, sentence: &str) {
-    wrapped(text, indent, indent, sentence);
-}
-
-/// Breaks between words.
-fn wrapped(text: &mut String, first: &str, others: &str, sentence: &str) {
-    let mut line = first.to_owned();
-    let mut fresh = true;
-    for word in sentence.split(' ') {
-        if !fresh && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            // Writing to a String can't fail.
-            let _ = writeln!(text, "{line}");
-            line = others.to_owned();
-            fresh = true;
-        }
-        if !fresh {
-            line.push(' ');
-        }
-        line.push_str(word);
-        fresh = false;
+/// Broken between words; the label stands before the first line, blanks before the others.
+fn line(text: &mut String, label: &str, sentence: &str) {
+    let width = label.chars().count();
+    for (number, line) in wrapped(sentence, WIDTH.saturating_sub(width)).iter().enumerate() {
+        let before = if number == 0 { label } else { "" };
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{before:width$}{line}");
     }
-    let _ = writeln!(text, "{line}");
 }

@@ -2,6 +2,7 @@
 
 use lossproof_ledger::availability::Span;
 use lossproof_ledger::counts::Counts;
+use lossproof_ledger::metric::Metric;
 use lossproof_ledger::verdict::Verdict;
 
 use super::was_stopped;
@@ -84,14 +85,11 @@ impl ProfileOver {
 
 /// A metric that is a number of messages, by its name in experiments; none where it was not measured, or is none.
 fn value(profile: &Profile, name: &str) -> Option<u64> {
-    match name {
-        "lag_max" => profile.counts.lag_max,
-        "gaps_found" => Some(profile.gaps?.found),
-        "gaps_missed" => Some(profile.gaps?.missed),
-        "gaps_missed_at_end" => Some(profile.gaps?.missed_at_end),
-        "gaps_false" => Some(profile.gaps?.false_alarms),
-        "gaps_late" => Some(profile.gaps?.withdrawn),
-        _ => profile.counts.messages.get(name),
+    match Metric::named(name)? {
+        Metric::Count(name) => profile.counts.messages.get(name),
+        Metric::LagMax => profile.counts.lag_max,
+        Metric::Gaps(which) => profile.gaps.as_ref().map(|score| which.of(score)),
+        _ => None,
     }
 }
 

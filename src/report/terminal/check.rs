@@ -1,7 +1,7 @@
 //! What `check` found, as text.
 
 use super::out::{Style, Tone};
-use super::words::{brokers, count};
+use super::words::{brokers, count, wrapped};
 use crate::report::check::{CheckReport, FoundEntry};
 
 /// Topics that are named before the rest is counted.
@@ -70,26 +70,6 @@ fn named(topics: &[String]) -> String {
     let (first, rest) = topics.split_at(topics.len().min(NAMED));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     format!("{}{more}", first.join(", "))
-}
-
-/// Lines of at most so many columns, broken at spaces.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let is_full = lines
-            .last()
-            .is_some_and(|line| !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width);
-        if is_full {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 #[cfg(test)]

@@ -44,6 +44,21 @@ pub(in crate::report) fn count(number: u64, one: &str, many: &str) -> String {
     if number == 1 { format!("one {one}") } else { format!("{} {many}", thousands(number)) }
 }
 
+/// Lines of at most so many columns, broken between words; a longer word has a line of its own.
+pub(in crate::report) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// `broker 2`, `brokers 1 and 3`.
 pub(in crate::report) fn brokers(ids: &[i32]) -> String {
     match ids {
